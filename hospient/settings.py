@@ -1,0 +1,226 @@
+"""All settings, read from the environment. `.env.example` lists the variables with their defaults."""
+
+import sys
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+DEBUG = env.bool("DEBUG", False)
+TESTING = "pytest" in sys.modules
+PUBLIC_URL = env("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+
+# --- secrets -------------------------------------------------------------------------------------------------------------------
+# `manage.py demo` writes its own keys to var/; a server without keys refuses to start (hospient/checks.py and below).
+
+
+def _secret(name: str, minimum: int) -> str:
+    value = env.str(name, "")
+    if len(value) < minimum or value.lower().startswith(("change", "your-", "django-insecure")):
+        raise ImproperlyConfigured(
+            f"{name} is missing, a default, or shorter than {minimum} characters. Set it in the environment or in .env; "
+            "`python manage.py rotate_keys --new-key` prints a good one."
+        )
+    return value
+
+
+# Commands that make keys or need none may run without them.
+KEYLESS = TESTING or sys.argv[1:2] in (
+    ["demo"],
+    ["rotate_keys"],
+    ["collectstatic"],
+    ["makemigrations"],
+    ["help"],
+    ["--help"],
+    ["spectacular"],
+)
+if KEYLESS and not env.str("SECRET_KEY", ""):
+    import base64
+    import secrets
+
+    SECRET_KEY = secrets.token_urlsafe(50)
+    ENCRYPTION_KEY = "throwaway:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
+else:
+    SECRET_KEY = _secret("SECRET_KEY", 50)
+    ENCRYPTION_KEY = _secret("ENCRYPTION_KEY", 64)
+
+# --- applications --------------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "django_tasks",
+    "django_tasks_db",
+    "hospient",
+    "hotels",
+    "integrations",
+    "webhooks",
+]
+
+MIDDLEWARE = [
+    "hospient.middleware.CorrelationMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "hospient.urls"
+WSGI_APPLICATION = "hospient.wsgi.application"
+APPEND_SLASH = False
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]  # it does not know Django's own RedisCache
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database ------------------------------------------------------------------------------------------------------------------
+
+VAR_DIR.mkdir(exist_ok=True)
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'hospient.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # WAL lets readers go on while one writes; an immediate transaction waits for the lock instead of failing in the middle.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+elif not TESTING:
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10)}}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- shared memory: breakers, budgets, rate limits ------------------------------------------------------------------------------
+# It has to be atomic over processes: Redis where there is one, else the database.
+
+REDIS_URL = env.str("REDIS_URL", "")
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "hospient.cache.AtomicDatabaseCache", "LOCATION": "shared_cache"}
+    )
+}
+RATELIMIT_USE_CACHE = "default"
+
+# --- background work -----------------------------------------------------------------------------------------------------------
+
+TASKS = {
+    "default": {
+        "BACKEND": env.str("TASKS_BACKEND", "django_tasks_db.DatabaseBackend"),
+        "QUEUES": [],
+    }
+}
+
+# --- calls to vendors ----------------------------------------------------------------------------------------------------------
+
+INTEGRATION_TIMEOUT = env.int("INTEGRATION_TIMEOUT", 30_000)
+"""Milliseconds one call to a vendor may take in all."""
+INTEGRATION_RETRY_ATTEMPTS = env.int("INTEGRATION_RETRY_ATTEMPTS", 3)
+"""How often a call that may be repeated is repeated."""
+WEBHOOK_TIMEOUT = env.int("WEBHOOK_TIMEOUT", 10_000)
+"""Milliseconds a vendor gets to send us the body of a webhook."""
+WEBHOOK_MAX_BYTES = env.int("WEBHOOK_MAX_BYTES", 1_048_576)
+EGRESS_ALLOW = env.list("EGRESS_ALLOW", default=[])
+"""Private addresses that may be called all the same: `host:port` or networks. For the operator alone."""
+EGRESS_CA_BUNDLE = env.str("EGRESS_CA_BUNDLE", "")
+"""File with certificate authorities to trust beside the usual ones. For the operator alone."""
+
+# --- people and tokens ---------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = "admin:login"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "hsp_"}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Hospient",
+    "VERSION": "1.0",
+    "OAS_VERSION": "3.1.1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- web -----------------------------------------------------------------------------------------------------------------------
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"])
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+X_FRAME_OPTIONS = "DENY"
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
+"""How many proxies in front of us write X-Forwarded-For; 0 takes the address from the socket."""
+
+HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+
+# --- logs ----------------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "pythonjsonlogger.json.JsonFormatter", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    },
+    "filters": {"hospient": {"()": "hospient.logs.ContextFilter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["hospient"]}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,8 @@
+"""The tenant and its own records."""
+
+from django.apps import AppConfig
+
+
+class HotelsConfig(AppConfig):
+    name = "hotels"
+    default_auto_field = "django.db.models.BigAutoField"

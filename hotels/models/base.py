@@ -1,0 +1,25 @@
+"""What every record of a hotel has in common."""
+
+from django.db import models
+
+
+class LiveManager(models.Manager):
+    """Records that have not been archived."""
+
+    def get_queryset(self) -> models.QuerySet:
+        return super().get_queryset().filter(archived_at__isnull=True)
+
+
+class HotelRecord(models.Model):
+    """A record of a hotel. It knows no vendor, and is archived rather than deleted when its vendors no longer have it."""
+
+    hotel = models.ForeignKey("hotels.Hotel", on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = models.Manager()
+    live = LiveManager()
+
+    class Meta:
+        abstract = True

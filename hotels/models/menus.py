@@ -1,0 +1,87 @@
+"""The hotel's menu."""
+
+from django.db import models
+
+from hotels.models.base import HotelRecord
+
+
+class MenuCategory(HotelRecord):
+    name = models.CharField(max_length=255)
+    position = models.IntegerField(default=0)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children")
+
+    class Meta:
+        verbose_name_plural = "menu categories"
+        ordering = ["position", "name", "id"]
+        indexes = [models.Index(fields=["hotel", "archived_at", "position"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MenuTax(HotelRecord):
+    name = models.CharField(max_length=255)
+    percentage = models.DecimalField(max_digits=9, decimal_places=5, default=0)
+    is_included = models.BooleanField("already in the price", default=False)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name_plural = "menu taxes"
+        ordering = ["name", "id"]
+        indexes = [models.Index(fields=["hotel", "archived_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.percentage.normalize():f} %"
+
+
+class ModifierList(HotelRecord):
+    """Choices a guest makes for an item."""
+
+    name = models.CharField(max_length=255)
+    min_selected = models.IntegerField(null=True, blank=True)
+    max_selected = models.IntegerField(null=True, blank=True)
+    options = models.JSONField(default=list, blank=True)
+    """`{"external_id", "name", "price" (decimal text or null), "currency", "on_by_default"}` each."""
+
+    class Meta:
+        ordering = ["name", "id"]
+        indexes = [models.Index(fields=["hotel", "archived_at"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MenuItem(HotelRecord):
+    name = models.CharField(max_length=512)
+    description = models.TextField(blank=True)
+    category = models.ForeignKey(MenuCategory, null=True, blank=True, on_delete=models.SET_NULL, related_name="items")
+    is_available = models.BooleanField(default=True)
+    position = models.IntegerField(default=0)
+    modifier_lists = models.ManyToManyField(ModifierList, blank=True, related_name="items")
+    taxes = models.ManyToManyField(MenuTax, blank=True, related_name="items")
+
+    class Meta:
+        ordering = ["position", "name", "id"]
+        indexes = [models.Index(fields=["hotel", "archived_at", "name"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MenuVariation(HotelRecord):
+    """What a check line refers to; the price lives here."""
+
+    item = models.ForeignKey(MenuItem, on_delete=models.CASCADE, related_name="variations")
+    name = models.CharField(max_length=255, blank=True)
+    sku = models.CharField(max_length=255, blank=True)
+    price = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True, help_text="Empty: asked for at the till.")
+    currency = models.CharField(max_length=3, blank=True)
+    is_available = models.BooleanField(default=True)
+    position = models.IntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+        indexes = [models.Index(fields=["hotel", "archived_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.item} · {self.name}" if self.name else str(self.item)

@@ -1,0 +1,2 @@
+def redact_text(text: str, secrets=()) -> str:
+    return text

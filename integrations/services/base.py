@@ -1,0 +1,77 @@
+"""What every provider is: a class with one method for each stream and operation its manifest declares.
+
+A provider talks through the client it is given, yields pages and raises. It never logs, sleeps, retries, touches the database or
+catches `Exception`: the transport does timeouts, retries, budget, breaker, redacted logging and correlation ids for all of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from integrations.exceptions import UnsupportedOperation
+from integrations.services.manifest import Manifest, ProviderFields
+from integrations.transport.auth import Auth, TokenStore
+from integrations.transport.client import Client, ErrorRules
+
+Config = TypeVar("Config", bound=ProviderFields)
+Credentials = TypeVar("Credentials", bound=ProviderFields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotelFacts:
+    """What a provider may know of the hotel it works for."""
+
+    name: str
+    currency: str
+    time_zone: str
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionReport:
+    """What a connection test found. A test that fails raises instead."""
+
+    summary: str
+    """One sentence for the hotel administrator: "Connected to Bar (EUR), which is active"."""
+    details: Mapping[str, Any]
+    """Facts worth showing: location, currency, version. Never a secret."""
+
+
+class Provider(Generic[Config, Credentials]):
+    """Base of every provider. Subclasses set `manifest` and write the methods it declares.
+
+    - a stream `menus`: `def menus(self, query: StreamQuery) -> Iterator[Page]`
+    - a write `void_check`: `def void_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]`; `key` is a UUID, the
+      same at every attempt; the answer has `reference` (the vendor's id of what was made or changed) and plain JSON facts
+    - for a write declared `Idempotency.LOOKUP` also `find_<name>(payload, key) -> Mapping | None`: the same answer if the vendor already
+      has the effect
+    - a read on demand `get_check_status`: `def get_check_status(self, **arguments)`, returning a record, a list of records or plain JSON
+    """
+
+    manifest: ClassVar[Manifest]
+    errors: ClassVar[ErrorRules] = ErrorRules()
+
+    def __init__(self, *, client: Client, config: Config, credentials: Credentials, hotel: HotelFacts) -> None:
+        self.client = client
+        self.config = config
+        self.credentials = credentials
+        self.hotel = hotel
+
+    @classmethod
+    def base_url(cls, environment: str, config: Config) -> str:
+        """Return the address calls go to: the environment's, unless the hotel has its own."""
+        return cls.manifest.environments.get(environment, "") or getattr(config, "base_url", "")
+
+    @classmethod
+    def auth(cls, config: Config, credentials: Credentials, tokens: TokenStore) -> Auth:
+        """Return how calls are authenticated."""
+        raise NotImplementedError
+
+    @classmethod
+    def budget_key(cls, config: Config) -> str:
+        """Return what the rate budget is shared by, beside the provider: the gateway's host, the application's id."""
+        return ""
+
+    def test_connection(self) -> ConnectionReport:
+        """Prove that the credentials work and that what the config names exists. Raises ProviderError or ConfigurationError."""
+        raise UnsupportedOperation(f"{self.manifest.name} has no connection test.")

@@ -1,0 +1,131 @@
+"""What a provider declares about a vendor: facts only, no behaviour.
+
+The form in the console, the API's validation, the JSON Schema, the capability matrix and the documentation are all made from
+these declarations, so they cannot disagree. Credentials and config are pydantic models; a credential is a `SecretStr` when it is
+a secret.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from integrations.records import InboundEvent, Record
+
+
+class Kind(StrEnum):
+    POS = "pos"
+    PMS = "pms"
+    GUEST_MANAGEMENT = "guest_management"
+
+
+class ProviderFields(BaseModel):
+    """Base of a provider's credential and config models.
+
+    A field's `title` is its label, its `description` the help beside it, its first alias in `validation_alias` (a pydantic
+    `AliasChoices`) what the seed's documents call it. `extra="ignore"`: keys a vendor does not use are kept in the row and
+    named in a warning, never an error.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, populate_by_name=True, hide_input_in_errors=True)
+
+
+class Declaration(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class DeletesBy(StrEnum):
+    FLAG = "flag"
+    """The incremental answer marks what is gone."""
+    LOG = "log"
+    """The vendor keeps a log of what was deleted; the stream yields those as deleted records."""
+    FULL_COMPARISON = "full_comparison"
+    """Only a complete listing shows what is missing."""
+    NONE = "none"
+    """Nothing is ever deleted (a history), or the vendor does not say."""
+
+
+class Stream(Declaration):
+    """A named, readable collection. The provider has a method of the same name: `(StreamQuery) -> Iterator[Page]`."""
+
+    name: str = Field(pattern=r"^[a-z][a-z_]*$")
+    label: str
+    records: tuple[type[Record], ...]
+    """Record types it yields. A full run lists all of each, which is what a full comparison compares."""
+    incremental: bool = True
+    """A cursor is understood: the stream can read only what changed."""
+    by_date: bool = False
+    """Takes `since` and `until` as a window of dates."""
+    by_id: bool = False
+    """Takes `external_ids`: a webhook can have one object read."""
+    deletes_by: DeletesBy = DeletesBy.FULL_COMPARISON
+
+
+class Idempotency(StrEnum):
+    NATIVE = "native"
+    """The vendor takes our key, or the call is an upsert or sets a state: sending it twice has one effect."""
+    LOOKUP = "lookup"
+    """The vendor has no key: the provider's `find_<operation>` says whether it was done before anything is sent again."""
+    NONE = "none"
+    """Neither: an unknown outcome waits for a person."""
+
+
+class Operation(Declaration):
+    """A named write, or a read on demand. The provider has a method of the same name."""
+
+    name: str = Field(pattern=r"^[a-z][a-z_]*$")
+    label: str
+    writes: bool = True
+    """A write goes through the outbox as `(payload, key) -> Mapping`; a read is called straight, as `(**arguments)`."""
+    idempotency: Idempotency = Idempotency.NATIVE
+    settle_seconds: int = 0
+    """LOOKUP only: how long an effect may take to show at the vendor, before "not found" means "not done"."""
+
+
+class RateBudget(Declaration):
+    """Requests the vendor allows; shared by all workers."""
+
+    requests: int
+    per_seconds: int = 1
+    shared_by: Literal["application", "gateway", "integration"] = "integration"
+
+
+class Webhooks(Declaration):
+    """How the vendor's webhooks are verified and read."""
+
+    verifier: str
+    """Name in `webhooks.verifiers`."""
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    events: Mapping[str, str] = Field(default_factory=dict)
+    """Theirs -> our event name."""
+    parse: Callable[[Mapping[str, str], Any], list[InboundEvent]]
+    """(headers, decoded body) -> events."""
+    subscription: bool = False
+    """The vendor's API can create our subscription: the provider has `list_subscriptions`, `create_subscription`,
+    `rotate_subscription_key`."""
+
+
+class Manifest(Declaration):
+    """Everything Hospient knows about a vendor before it calls it."""
+
+    slug: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str
+    kinds: tuple[Kind, ...]
+    answers_to: tuple[str, ...] = ()
+    """Names people write in `provider_name`, in lower case: "square", "square pos"."""
+    docs_url: str = ""
+    environments: Mapping[str, str]
+    """Environment -> base URL; an empty URL means that every hotel has its own and the config gives it."""
+    credentials: type[ProviderFields]
+    config: type[ProviderFields]
+    rate: RateBudget | None = None
+    streams: tuple[Stream, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    webhooks: Webhooks | None = None
+
+    def stream(self, name: str) -> Stream | None:
+        return next((s for s in self.streams if s.name == name), None)
+
+    def operation(self, name: str) -> Operation | None:
+        return next((o for o in self.operations if o.name == name), None)

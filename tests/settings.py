@@ -1,0 +1,25 @@
+"""The project's settings as the tests want them; `pytest --pg` puts a real PostgreSQL under them."""
+
+import os
+import sys
+
+from hospient.settings import *  # noqa: F403
+from tests import postgres
+
+if "--pg" in sys.argv or os.environ.get("TEST_PG_HOST"):
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": "postgres",
+            "USER": "postgres",
+            "HOST": postgres.host(),
+        }
+    }
+else:
+    # A file, not memory: threads and other processes see the same database, as they do outside of tests.
+    DATABASES["default"]["NAME"] = VAR_DIR / "tests.sqlite3"  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "tests.sqlite3"}  # noqa: F405
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
+EGRESS_ALLOW = ["127.0.0.0/8"]
