@@ -1,0 +1,251 @@
+"""What the doors accept: one model for each request body, shared by API, console, commands and Python callers.
+
+Bodies are the seed's examples in snake_case. A number is Hospient's own id, a text is the vendor's. Money is decimal, in major units.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from integrations.exceptions import InvalidInput
+
+CENT = Decimal("0.01")
+"""Sums may differ by this much: tills round each line."""
+
+
+def _aware(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Money = Annotated[Decimal, Field(max_digits=16, decimal_places=4)]
+Moment = Annotated[datetime, AfterValidator(_aware)]
+"""A time without a zone is read as UTC."""
+Reference = int | str
+"""A number is Hospient's own id, a text the vendor's."""
+RoomNumber = Annotated[str, Field(max_length=32, description="Room number, as text: 0101 and 101 are different rooms.")]
+Text = Annotated[str, Field(max_length=2000)]
+
+
+class Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, coerce_numbers_to_str=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("Remove the NUL character.")
+        return value
+
+
+I = TypeVar("I", bound=Input)  # noqa: E741
+
+SENTENCES = {
+    "missing": "This field is required.",
+    "extra_forbidden": "There is no such field. Check its spelling.",
+}
+
+
+def field_errors(error: ValidationError, prefix: str = "") -> dict[str, str]:
+    """Turn pydantic's report into field path -> sentence; a field that failed in several ways names the first."""
+    found: dict[str, str] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        parts = [str(part) for part in problem["loc"] if part not in ("int", "str")]
+        several = problem.get("ctx", {}).get("error")
+        if isinstance(several, InvalidInput):  # a model that looked at several fields together
+            found |= {".".join([*parts, path]): sentence for path, sentence in several.errors.items()}
+            continue
+        message = SENTENCES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        found.setdefault(".".join([prefix, *parts] if prefix else parts) or "body", message if message.endswith(".") else f"{message}.")
+    return found
+
+
+def read(model: type[I], data: Any) -> I:
+    """Read a request body. Raises InvalidInput naming every field that is wrong."""
+    if isinstance(data, model):
+        return data
+    if not isinstance(data, Mapping):
+        raise InvalidInput({"body": "Send a JSON object."})
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise InvalidInput(field_errors(error)) from None
+
+
+# --- sync ----------------------------------------------------------------------------------------------------------------------
+
+
+class SyncInput(Input):
+    sync_type: str = Field(description="The stream to sync: menus, reservations, guest_data ...", max_length=40)
+    start_date: date | None = None
+    end_date: date | None = None
+    full: bool = Field(False, description="Read everything again and compare, instead of only what changed.")
+
+    @model_validator(mode="after")
+    def dates_in_order(self) -> "SyncInput":
+        if self.start_date and self.end_date and self.start_date > self.end_date:
+            raise InvalidInput({"end_date": "The end date is before the start date."})
+        return self
+
+
+# --- point of sale -------------------------------------------------------------------------------------------------------------
+
+
+class CheckItemInput(Input):
+    menu_id: int | None = Field(None, description="The menu item's id at Hospient; leave it out for something that is not on the menu.")
+    variation_id: int | None = Field(None, description="Which variation; needed only if the item has several.")
+    name: str = Field("", max_length=512, description="Needed if there is no menu_id.")
+    quantity: Annotated[Decimal, Field(gt=0, le=10_000, max_digits=12, decimal_places=3)]
+    unit_price: Money
+    total_price: Money
+    note: Text = ""
+
+
+class GuestCheckInput(Input):
+    guest_id: Reference | None = None
+    room_number: RoomNumber = ""
+    reservation_id: Reference | None = None
+    items: Annotated[list[CheckItemInput], Field(min_length=1, max_length=500)]
+    subtotal: Money
+    tax: Money = Decimal(0)
+    total: Money
+    currency: str = Field("", pattern=r"^([A-Z]{3})?$", description="ISO 4217; the hotel's currency if left out.")
+    payment_method: str = Field("", max_length=32)
+    payment_status: Literal["pending", "paid"] = "pending"
+
+    @model_validator(mode="after")
+    def totals_add_up(self) -> "GuestCheckInput":
+        errors: dict[str, str] = {}
+        for number, item in enumerate(self.items):
+            expected = item.quantity * item.unit_price
+            if abs(expected - item.total_price) > CENT:
+                errors[f"items.{number}.total_price"] = f"{item.quantity} × {item.unit_price} is {expected:f}, not {item.total_price}."
+            if item.menu_id is None and not item.name:
+                errors[f"items.{number}.menu_id"] = "Name a menu item (menu_id), or give a name for something that is not on the menu."
+        lines = sum((item.total_price for item in self.items), Decimal(0))
+        if abs(lines - self.subtotal) > CENT:
+            errors["subtotal"] = f"The items add up to {lines}, not {self.subtotal}."
+        if abs(self.subtotal + self.tax - self.total) > CENT:
+            errors["total"] = f"Subtotal and tax add up to {self.subtotal + self.tax}, not {self.total}."
+        if errors:
+            raise InvalidInput(errors)
+        return self
+
+
+class VoidInput(Input):
+    reason: str = Field("", max_length=255)
+
+
+# --- property management -------------------------------------------------------------------------------------------------------
+
+
+class CheckInInput(Input):
+    reservation_id: Reference
+    guest_id: Reference | None = None
+    room_number: RoomNumber = ""
+    check_in_time: Moment | None = None
+    check_in_by: str = Field("", max_length=120)
+    special_requests: Text = ""
+    payment_method: str = Field("", max_length=32)
+    deposit_amount: Annotated[Money, Field(ge=0)] | None = None
+
+
+class CheckOutInput(Input):
+    reservation_id: Reference
+    guest_id: Reference | None = None
+    room_number: RoomNumber = ""
+    check_out_time: Moment | None = None
+    final_bill_amount: Money | None = None
+    payment_status: str = Field("", max_length=32)
+    feedback_rating: Annotated[int, Field(ge=1, le=5)] | None = None
+    feedback_comments: Text = ""
+    dry_run: bool = Field(False, description="Ask the vendor whether the guest could check out, and change nothing.")
+
+
+class GuestChangesInput(Input):
+    given_name: Annotated[str, Field(max_length=120)] | None = None
+    family_name: Annotated[str, Field(max_length=120, min_length=1)] | None = None
+    email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] | None = None
+    phone: Annotated[str, Field(max_length=64)] | None = None
+    language: Annotated[str, Field(max_length=16)] | None = None
+
+    @model_validator(mode="after")
+    def something_changes(self) -> "GuestChangesInput":
+        if not self.model_fields_set:
+            raise InvalidInput({"body": f"Nothing to change. Fields that can be: {', '.join(type(self).model_fields)}."})
+        return self
+
+
+class ChargeInput(Input):
+    room_number: RoomNumber = ""
+    reservation_id: Reference | None = None
+    amount: Money
+    currency: str = Field("", pattern=r"^([A-Z]{3})?$")
+    category: str = Field("", max_length=64, description="Food, beverage, spa ...: mapped to the PMS's transaction code.")
+    description: str = Field("", max_length=255)
+    quantity: Annotated[int, Field(ge=1, le=1000)] = 1
+    check_number: str = Field("", max_length=64)
+
+    @model_validator(mode="after")
+    def says_where(self) -> "ChargeInput":
+        if not self.room_number and self.reservation_id is None:
+            raise InvalidInput({"room_number": "Give a room_number or a reservation_id to charge."})
+        return self
+
+
+class RequestInput(Input):
+    room_number: RoomNumber = ""
+    reservation_id: Reference | None = None
+    guest_id: Reference | None = None
+    category: str = Field("", max_length=64)
+    message: Annotated[str, Field(min_length=1, max_length=2000)]
+    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+
+
+# --- guest management ----------------------------------------------------------------------------------------------------------
+
+
+class GuestMessageInput(Input):
+    guest_id: Reference | None = None
+    hotel_id: int | None = Field(None, description="May be left out: the integration knows its hotel.")
+    room_number: RoomNumber = ""
+
+
+class FeedbackInput(GuestMessageInput):
+    rating: Annotated[int, Field(ge=1, le=5)]
+    category: str = Field("", max_length=64)
+    title: str = Field("", max_length=255)
+    message: Text = ""
+    is_anonymous: bool = False
+    submitted_at: Moment | None = None
+
+
+class ChatMessageInput(GuestMessageInput):
+    message: Annotated[str, Field(min_length=1, max_length=2000)]
+    message_type: str = Field("text", max_length=32)
+    sender_type: Literal["guest", "staff", "system"] = "guest"
+    sender_id: Reference | None = None
+    sender_name: str = Field("", max_length=255)
+    sent_at: Moment | None = None
+
+
+class NotificationInput(GuestMessageInput):
+    title: str = Field("", max_length=255)
+    message: Annotated[str, Field(min_length=1, max_length=2000)]
+    category: str = Field("", max_length=64)
+    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+    notification_type: str = Field("push", max_length=32)
+
+
+class NotificationStatusInput(Input):
+    status: Literal["pending", "sent", "delivered", "read", "failed"]
+
+
+class MessageFilter(Input):
+    """What the lists of feedback, chat and notifications are asked with."""
+
+    guest_id: Reference | None = None
+    since: Moment | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
