@@ -7,6 +7,7 @@ from integrations.models.sealed import Sealed, SealedJSONField
 from integrations.models.sync import (
     Conflict,
     ConflictWinner,
+    PendingLink,
     RejectedRecord,
     RunMode,
     RunStatus,
@@ -18,6 +19,6 @@ from integrations.models.sync import (
 
 __all__ = [
     "Conflict", "ConflictWinner", "Direction", "ExternalReference", "Integration", "IntegrationLog", "IntegrationStatus",
-    "IntegrationType", "LogStatus", "Operation", "OperationStatus", "OperationType", "RejectedRecord", "RunMode", "RunStatus", "Sealed",
+    "IntegrationType", "LogStatus", "Operation", "OperationStatus", "OperationType", "PendingLink", "RejectedRecord", "RunMode", "RunStatus", "Sealed",
     "SealedJSONField", "StreamState", "SyncPage", "SyncRun", "Trigger", "WebhookSecret",
 ]  # fmt: skip

@@ -114,6 +114,8 @@ class ExternalReference(models.Model):
     source_updated_at = models.DateTimeField(null=True)
     synced_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True)
+    matched_by = models.CharField(max_length=64, blank=True)
+    """Why an existing row of the hotel was taken for this record ("same e-mail"); empty where the record made its own row."""
 
     class Meta:
         constraints = [

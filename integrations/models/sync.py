@@ -47,6 +47,8 @@ class SyncRun(models.Model):
     until = models.DateTimeField(null=True, blank=True)
     external_ids = models.JSONField(default=list, blank=True)
     """Refresh only: the objects to read."""
+    confirm_deletions = models.BooleanField(default=False)
+    """A person has seen that many records are gone at the vendor, and agreed."""
 
     checkpoint = models.JSONField(null=True, blank=True)
     """Where to go on: `{"after": what the stream said, "cursor": where the next run starts if this one ends well}`."""
@@ -112,6 +114,23 @@ class SyncPage(models.Model):
     record_type = models.CharField(max_length=32)
     digests = models.BinaryField()
     """64-bit digests of the external ids of one page, packed: 8 MB for a million records."""
+
+
+class PendingLink(models.Model):
+    """A row that points to a record the vendor has not shown us yet: a reservation whose guest comes with another stream."""
+
+    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="+")
+    record_type = models.CharField(max_length=32)
+    external_id = models.CharField(max_length=192)
+    source_type = models.CharField(max_length=32)
+    source_id = models.BigIntegerField()
+    attribute = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["integration", "source_type", "source_id", "attribute"], name="one_pending_link_per_attribute"),
+        ]
+        indexes = [models.Index(fields=["integration", "record_type", "external_id"])]
 
 
 class StreamState(models.Model):

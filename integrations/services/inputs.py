@@ -23,7 +23,7 @@ def _aware(value: datetime) -> datetime:
 Money = Annotated[Decimal, Field(max_digits=16, decimal_places=4)]
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """A time without a zone is read as UTC."""
-Reference = int | str
+Reference = int | Annotated[str, Field(max_length=192)]
 """A number is Hospient's own id, a text the vendor's."""
 RoomNumber = Annotated[str, Field(max_length=32, description="Room number, as text: 0101 and 101 are different rooms.")]
 Text = Annotated[str, Field(max_length=2000)]
@@ -52,12 +52,14 @@ def field_errors(error: ValidationError, prefix: str = "") -> dict[str, str]:
     """Turn pydantic's report into field path -> sentence; a field that failed in several ways names the first."""
     found: dict[str, str] = {}
     for problem in error.errors(include_url=False, include_input=False):
-        parts = [str(part) for part in problem["loc"] if part not in ("int", "str")]
+        parts = [str(part) for part in problem["loc"]]
         several = problem.get("ctx", {}).get("error")
         if isinstance(several, InvalidInput):  # a model that looked at several fields together
             found |= {".".join([*parts, path]): sentence for path, sentence in several.errors.items()}
             continue
         message = SENTENCES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        if parts and parts[-1] in ("int", "constrained-str"):  # one arm of a Reference
+            parts, message = parts[:-1], "Give a number (the id at Hospient) or a text (the id at the vendor)."
         found.setdefault(".".join([prefix, *parts] if prefix else parts) or "body", message if message.endswith(".") else f"{message}.")
     return found
 

@@ -8,6 +8,11 @@ from contextvars import ContextVar
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
+def new() -> str:
+    """Return a fresh id."""
+    return uuid.uuid4().hex
+
+
 def current() -> str:
     """Return the id in force, or an empty string outside of any cause."""
     return _current.get()
@@ -16,7 +21,7 @@ def current() -> str:
 @contextmanager
 def bind(correlation_id: str = "") -> Iterator[str]:
     """Put an id in force for the length of a `with` block; a new one if none is given."""
-    token = _current.set(correlation_id or uuid.uuid4().hex)
+    token = _current.set(correlation_id or new())
     try:
         yield _current.get()
     finally:

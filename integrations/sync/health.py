@@ -1,0 +1,55 @@
+"""What an integration shows of its health, and how long to wait after a failure. Sync, outbox and inbox all report here."""
+
+import random
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Case, F, Value, When
+from django.utils import timezone
+
+from integrations.exceptions import HospientError
+from integrations.models import Integration, IntegrationStatus
+from integrations.security.redaction import redact
+
+BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 5, 900
+
+
+def backoff(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts: exponential, with full jitter so that a crowd does not come back at once."""
+    ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2 ** max(0, attempts - 1))
+    return timedelta(seconds=random.uniform(1, ceiling))
+
+
+def succeeded(integration_id: int, *, sync_status: str | None = None, synced_at: datetime | None = None) -> None:
+    """Note that the vendor works; an integration in error becomes active again, an inactive one stays so."""
+    changes: dict[str, Any] = {"error_count": 0, "last_error": ""}
+    changes["status"] = Case(When(status=IntegrationStatus.ERROR, then=Value(IntegrationStatus.ACTIVE)), default=F("status"))
+    if sync_status:
+        changes |= {"sync_status": sync_status, "last_sync_at": synced_at}
+    Integration.objects.filter(pk=integration_id).update(**changes)
+
+
+def failed(integration_id: int, error: HospientError, *, sync_status: str | None = None) -> None:
+    """Note that the vendor does not work, with the sentence a person needs."""
+    changes: dict[str, Any] = {"error_count": F("error_count") + 1, "last_error": str(error), "last_error_at": timezone.now()}
+    changes["status"] = Case(When(status=IntegrationStatus.ACTIVE, then=Value(IntegrationStatus.ERROR)), default=F("status"))
+    if sync_status:
+        changes["sync_status"] = sync_status
+    Integration.objects.filter(pk=integration_id).update(**changes)
+
+
+def shown(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a vendor's object as it may be kept for a person to look at: redacted, and plain JSON."""
+    return redact(_plain(payload), max_items=20)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal | date):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -1,0 +1,401 @@
+"""Brings the hotel's rows into line with what a vendor says, in bulk, writing only what changed.
+
+One read finds what is known of a page's records; a record whose content hash is unchanged costs nothing more. A changed one is merged
+field by field with what the hotel's staff did meanwhile: base is the snapshot, theirs the record, ours the hotel's row. The caller
+owns the transaction: a page and its checkpoint are committed together.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+
+from hotels.models import Hotel
+from integrations.exceptions import RecordRejected
+from integrations.models import Conflict, ConflictWinner, ExternalReference, Integration, PendingLink, SyncRun
+from integrations.records import Record
+from integrations.sync import bulk
+from integrations.sync.bindings import BINDINGS, Binding
+from integrations.sync.conflicts import Decision, Rule, Rules, decide
+from integrations.sync.rows import Incoming, Table, as_stored, encoder
+
+_READ_AT_ONCE = 1000
+_REFERENCE_COLUMNS = (
+    "integration_id", "record_type", "external_id", "object_id", "snapshot", "content_hash", "source_version", "source_updated_at",
+    "synced_at", "deleted_at", "matched_by",
+)  # fmt: skip
+
+# Both are made once for each record type and process.
+_table = lru_cache(maxsize=None)(Table)
+_encoder = lru_cache(maxsize=None)(encoder)
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+Related = Mapping[str, Mapping[str, int]]
+"""Relation or link of a record -> external id -> primary key of the hotel's row."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a page did. `rejected` holds records the tables refuse, with the reason."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    conflicts: int = 0
+    rejected: list[tuple[Record, str]] = field(default_factory=list)
+
+
+class Known(NamedTuple):
+    """What is stored of a record."""
+
+    id: int
+    object_id: int
+    content_hash: str
+    version: int | None
+    updated_at: datetime | None
+    deleted_at: datetime | None
+
+    def is_newer_than(self, record: Record) -> bool:
+        """Say whether the record arrived late: something newer is stored already."""
+        if record.version is not None and self.version is not None:
+            return record.version < self.version
+        return record.updated_at is not None and self.updated_at is not None and record.updated_at < self.updated_at
+
+
+class Reconciler:
+    """Stores pages of one integration's records; one object serves a whole run."""
+
+    def __init__(self, integration: Integration, run: SyncRun | None = None) -> None:
+        self.integration = integration
+        self.run = run
+        self.rules = Rules.of(integration)
+        self.ids = bulk.Ids()
+        self.now = timezone.now()
+
+    def store(self, records: Iterable[Record]) -> Counts:
+        """Store one page in the caller's transaction."""
+        self.now = timezone.now()
+        counts = Counts()
+        groups: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[record.record_type].append(record)
+        self._lock(groups)
+        for record_type, binding in BINDINGS.items():
+            if record_type in groups:
+                self._store(binding, groups[record_type], counts)
+        return counts
+
+    def delete(self, record_type: str, external_ids: Sequence[str]) -> int:
+        """Mark references as deleted, archive the rows no other vendor still knows, and return how many were deleted."""
+        self.now = timezone.now()
+        counts = Counts()
+        known = self._known(record_type, external_ids)
+        self._delete(BINDINGS[record_type], [row for row in known.values() if row.deleted_at is None], counts)
+        return counts.deleted
+
+    def _lock(self, record_types: Iterable[str]) -> None:
+        """Let one page of an integration be stored at a time, and one of a hotel where records are matched to its rows."""
+        list(Integration.objects.select_for_update(no_key=True).filter(pk=self.integration.pk).values_list("pk"))
+        if any(BINDINGS[record_type].match for record_type in record_types):
+            list(Hotel.objects.select_for_update(no_key=True).filter(pk=self.integration.hotel_id).values_list("pk"))
+
+    # --- reading ---------------------------------------------------------------------------------------------------------------
+
+    def _known(self, record_type: str, external_ids: Sequence[str]) -> dict[str, Known]:
+        found: dict[str, Known] = {}
+        for start in range(0, len(external_ids), _READ_AT_ONCE):
+            rows = ExternalReference.objects.filter(
+                integration=self.integration, record_type=record_type, external_id__in=external_ids[start : start + _READ_AT_ONCE]
+            ).values_list("external_id", "id", "object_id", "content_hash", "source_version", "source_updated_at", "deleted_at")
+            found |= {row[0]: Known(*row[1:]) for row in rows}
+        return found
+
+    def _related(self, binding: Binding, values: Iterable[Any], ids: Mapping[str, int] = _NOTHING) -> Related:
+        """Resolve what records or snapshots point to; `ids` are rows of the same type that are only now being written."""
+        values = list(values)
+        related: dict[str, Mapping[str, int]] = {}
+        for name, (_, record_type) in (*binding.relations.items(), *binding.links.items()):
+            wanted: set[str] = set()
+            for value in values:
+                pointed = value.get(name) if isinstance(value, dict) else getattr(value, name)
+                wanted.update([pointed] if isinstance(pointed, str) else pointed or ())
+            wanted.discard("")
+            found = {external_id: row.object_id for external_id, row in self._known(record_type, list(wanted)).items()}
+            related[name] = found | {key: ids[key] for key in wanted & ids.keys()} if record_type == binding.record_type else found
+        return related
+
+    # --- one record type of a page ---------------------------------------------------------------------------------------------
+
+    def _store(self, binding: Binding, records: list[Record], counts: Counts, parents: Mapping[str, int] = _NOTHING) -> None:
+        encode = _encoder(binding)
+        latest = {record.external_id: record for record in records}  # a page may name one twice: the last one counts
+        known = self._known(binding.record_type, list(latest))
+        new: list[Incoming] = []
+        changed: list[tuple[Incoming, Known]] = []
+        gone: list[Known] = []
+        moved_on: list[tuple[Any, ...]] = []
+        for external_id, record in latest.items():
+            row = known.get(external_id)
+            if row and row.is_newer_than(record):
+                counts.unchanged += 1
+            elif record.deleted:
+                if row and row.deleted_at is None:
+                    gone.append(row)
+            else:
+                incoming = encode(record)
+                if row and row.content_hash == incoming.content_hash and row.deleted_at is None:
+                    counts.unchanged += 1
+                    if (record.version, record.updated_at) != (row.version, row.updated_at):
+                        moved_on.append((record.version, record.updated_at, row.id))
+                elif self._accepts(binding, record, counts):
+                    changed.append((incoming, row)) if row else new.append(incoming)
+        if new:
+            self._create(binding, new, counts, parents)
+        if changed:
+            self._change(binding, changed, counts)
+        if gone:
+            self._delete(binding, gone, counts)
+        bulk.update(ExternalReference, ("source_version", "source_updated_at"), moved_on)
+
+    def _accepts(self, binding: Binding, record: Record, counts: Counts) -> bool:
+        try:
+            _table(binding).check(record)
+            for nested in getattr(record, binding.children) if binding.children else ():
+                _table(BINDINGS[binding.child]).check(nested)
+        except RecordRejected as refusal:
+            counts.rejected.append((record, refusal.message))
+            return False
+        return True
+
+    # --- new records -----------------------------------------------------------------------------------------------------------
+
+    def _create(self, binding: Binding, new: list[Incoming], counts: Counts, parents: Mapping[str, int]) -> None:
+        table = _table(binding)
+        matches = binding.match(self.integration.hotel_id, [incoming.record for incoming in new]) if binding.match else {}
+        fresh = [incoming.record for incoming in new if incoming.record.external_id not in matches]
+        taken = self.ids.take(binding.model, len(fresh))
+        ids = {record.external_id: pk for record, pk in zip(fresh, taken, strict=True)}
+        related = self._related(binding, [incoming.record for incoming in new], ids)
+        head = (self.integration.hotel_id, self.now, self.now)
+        bulk.insert(
+            binding.model,
+            table.columns,
+            (
+                (ids[r.external_id], *head, *((parents[r.external_id],) if binding.parent else ()), *table.values(r, related), *table.defaults)
+                for r in fresh
+            ),
+        )
+        ids |= {external_id: pk for external_id, (pk, _) in matches.items()}
+        bulk.insert(
+            ExternalReference,
+            _REFERENCE_COLUMNS,
+            (
+                (
+                    self.integration.pk, binding.record_type, record.external_id, ids[record.external_id], snapshot, digest,
+                    record.version, record.updated_at, self.now, None, matches.get(record.external_id, (0, ""))[1],
+                )
+                for record, snapshot, digest in new
+            ),
+        )  # fmt: skip
+        counts.created += len(new)
+        matched = [incoming.record for incoming in new if incoming.record.external_id in matches]
+        self._fill_gaps(binding, matched, ids, related)
+        self._await_missing(binding, [incoming.record for incoming in new], ids, related)
+        self._fill_pending(binding, ids)
+        self._link(binding, [incoming.record for incoming in new], ids, related)
+        if binding.children:
+            self._store_children(binding, [incoming.record for incoming in new], ids)
+
+    def _fill_gaps(self, binding: Binding, matched: list[Record], ids: Mapping[str, int], related: Related) -> None:
+        """Let a record that stands for a row the hotel has already fill in only what that row lacks."""
+        table = _table(binding)
+        rows = self._rows(binding, [ids[record.external_id] for record in matched])
+        for record in matched:
+            row = rows[ids[record.external_id]]
+            values = dict(zip(table.content, table.values(record, related), strict=True))
+            filled = {column: value for column, value in values.items() if row[column] in (None, "", "unknown", False, {}, []) and value}
+            if filled or row["archived_at"]:
+                binding.model.objects.filter(pk=row["id"]).update(**filled, archived_at=None, updated_at=self.now)
+
+    def _await_missing(self, binding: Binding, records: list[Record], ids: Mapping[str, int], related: Related) -> None:
+        """Remember what points to a record that has not come yet."""
+        missing = [
+            PendingLink(
+                integration=self.integration, record_type=record_type, external_id=getattr(record, name), source_type=binding.record_type,
+                source_id=ids[record.external_id], attribute=attribute,
+            )
+            for name, (attribute, record_type) in binding.relations.items()
+            for record in records
+            if getattr(record, name) and getattr(record, name) not in related[name]
+        ]  # fmt: skip
+        PendingLink.objects.bulk_create(missing, ignore_conflicts=True)
+
+    def _fill_pending(self, binding: Binding, ids: Mapping[str, int]) -> None:
+        """Point to the records that have come now whatever waited for them."""
+        waiting = list(
+            PendingLink.objects.filter(integration=self.integration, record_type=binding.record_type, external_id__in=list(ids))
+        )
+        for link in waiting:
+            BINDINGS[link.source_type].model.objects.filter(pk=link.source_id).update(**{f"{link.attribute}_id": ids[link.external_id]})
+        PendingLink.objects.filter(pk__in=[link.pk for link in waiting]).delete()
+
+    def _link(self, binding: Binding, records: list[Record], ids: Mapping[str, int], related: Related, *, replace: bool = False) -> None:
+        for name, (attribute, _) in binding.links.items():
+            through = getattr(binding.model, attribute).through
+            source = binding.model._meta.get_field(attribute).m2m_column_name()
+            target = binding.model._meta.get_field(attribute).m2m_reverse_name()
+            if replace:
+                through.objects.filter(**{f"{source}__in": [ids[record.external_id] for record in records]}).delete()
+            pairs = (
+                (ids[record.external_id], related[name][external_id])
+                for record in records
+                for external_id in dict.fromkeys(getattr(record, name))
+                if external_id in related[name]
+            )
+            bulk.insert(through, (source, target), pairs)
+
+    # --- changed records -------------------------------------------------------------------------------------------------------
+
+    def _rows(self, binding: Binding, pks: Sequence[int]) -> dict[int, dict[str, Any]]:
+        columns = ("id", "updated_at", "archived_at", *_table(binding).content)
+        return {row["id"]: row for row in binding.model.objects.filter(pk__in=pks).values(*columns)} if pks else {}
+
+    def _change(self, binding: Binding, changed: list[tuple[Incoming, Known]], counts: Counts) -> None:
+        table = _table(binding)
+        bases = dict(ExternalReference.objects.filter(pk__in=[row.id for _, row in changed]).values_list("id", "snapshot"))
+        rows = self._rows(binding, [row.object_id for _, row in changed])
+        related = self._related(binding, [*(incoming.record for incoming, _ in changed), *bases.values()])
+        updates, references, conflicts = [], [], []
+        for (record, snapshot, digest), row in changed:
+            ours = rows[row.object_id]
+            merged = dict(ours)
+            for column, theirs, base, decision in self._merge(binding, record, bases[row.id], ours, related):
+                if decision.take_theirs:
+                    merged[column.column] = theirs
+                if decision.rule:
+                    conflicts.append(self._conflict(binding, record, row, column.name, base, theirs, ours[column.column], decision))
+            if merged != ours or ours["archived_at"]:
+                updates.append((*(merged[name] for name in table.content), self.now, None, row.object_id))
+            references.append((snapshot, digest, record.version, record.updated_at, self.now, None, row.id))
+        bulk.update(binding.model, (*table.content, "updated_at", "archived_at"), updates)
+        bulk.update(
+            ExternalReference,
+            ("snapshot", "content_hash", "source_version", "source_updated_at", "synced_at", "deleted_at"),
+            references,
+        )
+        Conflict.objects.bulk_create(conflicts)
+        counts.updated += len(changed)
+        counts.conflicts += len(conflicts)
+        ids = {incoming.record.external_id: row.object_id for incoming, row in changed}
+        records = [incoming.record for incoming, _ in changed]
+        PendingLink.objects.filter(source_type=binding.record_type, source_id__in=ids.values()).delete()
+        self._await_missing(binding, records, ids, related)
+        self._link(binding, records, ids, related, replace=True)
+        if binding.children:
+            self._drop_lost_children(binding, records, ids)
+            self._store_children(binding, records, ids, counts)
+
+    def _merge(self, binding: Binding, record: Record, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> Iterator[tuple]:
+        """Yield what to do about each field: (column, their value, base value, decision)."""
+        values = _table(binding).values(record, related)
+        for (name, column), theirs in zip(_table(binding).fields.items(), values, strict=True):
+            was = base.get(name)
+            if name in binding.relations:
+                was = related[name].get(was)
+            decision = decide(
+                as_stored(column, was),
+                as_stored(column, theirs),
+                as_stored(column, ours[column.column]),
+                self.rules.find(binding.record_type, name),
+                theirs_at=record.updated_at,
+                ours_at=ours["updated_at"],
+            )
+            yield column, theirs, was, decision
+
+    def _conflict(self, binding: Binding, record: Record, row: Known, name: str, base: Any, theirs: Any, ours: Any, decision: Decision) -> Conflict:
+        column = binding.model._meta.get_field(name)
+        return Conflict(
+            integration=self.integration, run=self.run, record_type=binding.record_type, external_id=record.external_id,
+            object_id=row.object_id, field=name, base_value=as_stored(column, base), vendor_value=as_stored(column, theirs),
+            hotel_value=as_stored(column, ours), rule=decision.rule, winner=decision.winner,
+        )  # fmt: skip
+
+    # --- nested records --------------------------------------------------------------------------------------------------------
+
+    def _store_children(self, binding: Binding, records: list[Record], ids: Mapping[str, int], counts: Counts | None = None) -> None:
+        child = BINDINGS[binding.child]
+        parents = {nested.external_id: ids[r.external_id] for r in records for nested in getattr(r, binding.children)}
+        nested_counts = Counts()
+        self._store(child, [nested for record in records for nested in getattr(record, binding.children)], nested_counts, parents)
+        if counts:
+            counts.conflicts += nested_counts.conflicts
+
+    def _drop_lost_children(self, binding: Binding, records: list[Record], ids: Mapping[str, int]) -> None:
+        kept = {nested.external_id for record in records for nested in getattr(record, binding.children)}
+        self.delete(binding.child, [external_id for external_id in self._children(binding, ids.values()) if external_id not in kept])
+
+    def _children(self, binding: Binding, parent_ids: Iterable[int]) -> list[str]:
+        """Return what this vendor calls the live children of these rows."""
+        child = BINDINGS[binding.child]
+        rows = child.model.objects.filter(**{f"{child.parent}__in": list(parent_ids)}).values("id")
+        references = ExternalReference.objects.filter(
+            integration=self.integration, record_type=child.record_type, object_id__in=rows, deleted_at__isnull=True
+        )
+        return list(references.values_list("external_id", flat=True))
+
+    # --- deleted records -------------------------------------------------------------------------------------------------------
+
+    def _delete(self, binding: Binding, gone: list[Known], counts: Counts) -> None:
+        kept = self._kept_by_hotel(binding, gone, counts)
+        if binding.child:
+            self.delete(binding.child, self._children(binding, [row.object_id for row in gone if row.object_id not in kept]))
+        ExternalReference.objects.filter(pk__in=[row.id for row in gone]).update(deleted_at=self.now, synced_at=self.now)
+        object_ids = {row.object_id for row in gone} - kept
+        still_known = ExternalReference.objects.filter(
+            record_type=binding.record_type, object_id__in=object_ids, deleted_at__isnull=True
+        ).values_list("object_id", flat=True)
+        archived = object_ids - set(still_known)
+        binding.model.objects.filter(pk__in=archived).update(archived_at=self.now, updated_at=self.now)
+        counts.deleted += len(gone)
+
+    def _kept_by_hotel(self, binding: Binding, gone: list[Known], counts: Counts) -> set[int]:
+        """Return the rows that stay, because the hotel changed them and its rule says that this counts more than the deletion."""
+        if binding.parent:
+            return set()  # a nested row goes with what the vendor says of its parent
+        bases = dict(ExternalReference.objects.filter(pk__in=[row.id for row in gone]).values_list("id", "snapshot"))
+        rows = self._rows(binding, [row.object_id for row in gone])
+        related = self._related(binding, bases.values())
+        rule = self.rules.find(binding.record_type, "deleted")
+        kept: set[int] = set()
+        for row in gone:
+            if self._edited(binding, bases[row.id], rows[row.object_id], related):
+                wins = rule is Rule.HOTEL  # a deletion we only now hear of counts as the newest word
+                counts.conflicts += 1
+                Conflict.objects.create(
+                    integration=self.integration, run=self.run, record_type=binding.record_type, object_id=row.object_id,
+                    external_id=ExternalReference.objects.values_list("external_id", flat=True).get(pk=row.id), field="deleted",
+                    base_value=False, vendor_value=True, hotel_value=False, rule=rule,
+                    winner=ConflictWinner.HOTEL if wins else ConflictWinner.VENDOR,
+                )  # fmt: skip
+                if wins:
+                    kept.add(row.object_id)
+        return kept
+
+    def _edited(self, binding: Binding, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> bool:
+        for name, column in _table(binding).fields.items():
+            was = related[name].get(base.get(name)) if name in binding.relations else base.get(name)
+            if as_stored(column, was) != as_stored(column, ours[column.column]):
+                return True
+        return False
+
+
+def apply_records(integration: Integration, records: Iterable[Record], run: SyncRun | None = None) -> Counts:
+    """Store records outside of a run (a webhook that carries them whole). Needs a transaction around it."""
+    return Reconciler(integration, run).store(records)

@@ -1,0 +1,106 @@
+"""Records made ready to compare and to store: snapshots, content hashes, table rows, and what a table refuses.
+
+All of it is prepared once for each record type and then called for every record, because this is where a sync spends its time.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from django.db import models
+
+from integrations.exceptions import RecordRejected
+from integrations.records import Record
+from integrations.sync.bindings import BINDINGS, Binding
+from integrations.sync.bulk import JSONText
+
+
+class Incoming(NamedTuple):
+    """A record beside its stored form."""
+
+    record: Record
+    snapshot: JSONText
+    content_hash: str
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it stands in a snapshot: JSON, and spelt the same way whenever it is equal."""
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f") if value else "0"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return list(value)
+    return value
+
+
+def as_stored(column: models.Field, value: Any) -> Any:
+    """Return the plain form a value has after its column has rounded it."""
+    if isinstance(column, models.DecimalField) and value is not None:
+        return plain(Decimal(value).quantize(Decimal(1).scaleb(-column.decimal_places)))
+    return plain(value)
+
+
+def encoder(binding: Binding) -> Callable[[Record], Incoming]:
+    """Return the function that gives a record of this binding its snapshot and hash."""
+    names, values = binding.own, attrgetter(*binding.own)
+    child = encoder(BINDINGS[binding.child]) if binding.child else None
+    dumps = json.JSONEncoder(default=plain, separators=(",", ":"), ensure_ascii=False).encode
+
+    def encode(record: Record) -> Incoming:
+        text = dumps(dict(zip(names, values(record), strict=True)))
+        whole = text
+        if child:
+            whole += "".join(nested.external_id + child(nested).snapshot for nested in getattr(record, binding.children))
+        digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return Incoming(record, JSONText(text), digest)
+
+    return encode
+
+
+class Table:
+    """A binding's table: its columns in writing order, and the row a new record becomes."""
+
+    def __init__(self, binding: Binding) -> None:
+        meta = binding.model._meta
+        self.binding = binding
+        self.fields = {name: meta.get_field(name) for name in binding.copied}
+        self.fields |= {name: meta.get_field(attribute) for name, (attribute, _) in binding.relations.items()}
+        self.content = tuple(column.column for column in self.fields.values())
+        """What a vendor's record decides."""
+        head = ("id", "hotel_id", "created_at", "updated_at", *([f"{binding.parent}_id"] if binding.parent else []))
+        rest = [column for column in meta.concrete_fields if column.column not in {*head, *self.content}]
+        self.columns = (*head, *self.content, *(column.column for column in rest))
+        self.defaults = tuple(column.get_default() for column in rest)
+        self._copied = attrgetter(*binding.copied, "external_id")
+        self._texts = [(name, column.max_length) for name, column in self.fields.items() if isinstance(column, models.CharField | models.TextField)]
+        self._amounts = [(n, c.max_digits - c.decimal_places) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
+
+    def values(self, record: Record, related: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:
+        """Return the values of `content`; `related` maps a relation and an external id to the hotel's row."""
+        return (*self._copied(record)[:-1], *(related[name].get(getattr(record, name)) for name in self.binding.relations))
+
+    def check(self, record: Record) -> None:
+        """Refuse what the database would refuse, with a reason a person can act on. Raises RecordRejected."""
+        if not record.external_id or len(record.external_id) > 192:
+            raise RecordRejected("The vendor sent no usable id.")
+        for name, limit in self._texts:
+            value = getattr(record, name)
+            if limit and len(value) > limit:
+                raise RecordRejected(f"{name} is longer than {limit} characters.")
+            if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                raise RecordRejected(f"{name} holds half a character (a lone surrogate).")
+            if "\x00" in value:
+                raise RecordRejected(f"{name} holds a NUL character.")
+        for name, digits in self._amounts:
+            value = getattr(record, name)
+            if value is not None and (not value.is_finite() or abs(value) >= 10**digits):
+                raise RecordRejected(f"{name} is not an amount that can be stored.")

@@ -1,0 +1,352 @@
+"""Executes one sync run: claims it, stores page after page with its checkpoint, compares for deletions, and closes it truthfully.
+
+The run's row is the job. Whoever executes it holds a lease that every page prolongs; a worker that dies leaves a lease that lapses, and
+the next one goes on from the checkpoint. The cursor is written only when the run ended well. The provider is handed in.
+"""
+
+import threading
+import uuid
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from integrations.exceptions import HospientError, ProviderError, RetryableProviderError, SyncInterrupted
+from integrations.models import (
+    Direction,
+    ExternalReference,
+    Integration,
+    IntegrationLog,
+    IntegrationStatus,
+    LogStatus,
+    OperationType,
+    RejectedRecord,
+    RunMode,
+    RunStatus,
+    StreamState,
+    SyncPage,
+    SyncRun,
+)
+from integrations.records import Page, Record, StreamQuery
+from integrations.sync import health
+from integrations.sync.reconcile import Counts, Reconciler
+
+LEASE = timedelta(seconds=60)
+"""How long a run stays with a worker that no longer gives a sign of life."""
+MAX_ATTEMPTS = 5
+"""A run that a vendor's trouble interrupts so often ends as failed."""
+DROP_SHARE, DROP_MINIMUM = 0.3, 10
+"""A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
+_COMPARE_AT_ONCE = 2000
+
+
+class StreamFacts(Protocol):
+    """What the runner has to know of a stream: its manifest entry."""
+
+    name: str
+    records: Sequence[type[Record]]
+
+    @property
+    def compares(self) -> bool: ...
+
+
+class LeaseLost(HospientError):
+    """Another worker has taken the run over."""
+
+    code = "lease_lost"
+
+
+class Runner:
+    """One worker's execution of one run.
+
+    `pages` turns the query into pages; `flush_log` writes the calls made so far (in the page's transaction); `stopping` asks to hand
+    the run back after the page in hand; `on_page` is told of progress.
+    """
+
+    def __init__(
+        self,
+        run: SyncRun,
+        stream: StreamFacts,
+        pages: Callable[[StreamQuery], Iterator[Page]],
+        *,
+        flush_log: Callable[[], None] = lambda: None,
+        on_page: Callable[[SyncRun], None] = lambda run: None,
+        stopping: threading.Event | None = None,
+        keep_trying: bool = False,
+    ) -> None:
+        self.run = run
+        self.stream = stream
+        self.pages = pages
+        self.flush_log = flush_log
+        self.on_page = on_page
+        self.stopping = stopping or threading.Event()
+        self.keep_trying = keep_trying
+        self.owner = uuid.uuid4()
+
+    def execute(self) -> SyncRun:
+        """Run to the end, or until interrupted. Returns the run in its new state; a run another worker holds is returned as it is."""
+        if not self._claim():
+            self.run.refresh_from_db()
+            return self.run
+        try:
+            self._store_pages()
+            held_back = self._compare() if self.run.mode == RunMode.FULL and self.stream.compares else ""
+        except LeaseLost:
+            self.run.refresh_from_db()
+        except SyncInterrupted:
+            self._hand_back(timezone.now())
+        except RetryableProviderError as error:
+            if self.keep_trying and self.run.attempts < MAX_ATTEMPTS:
+                self._hand_back(error.retry_at or timezone.now() + health.backoff(self.run.attempts), error)
+            else:
+                self._fail(error)
+        except HospientError as error:
+            self._fail(error)
+        except Exception:
+            self._fail(HospientError("Hospient itself failed while it synced.", hint="The server's log has the details.", code="internal_error"))
+            raise
+        else:
+            self._finish(held_back)
+        return self.run
+
+    # --- the lease -------------------------------------------------------------------------------------------------------------
+
+    def _claim(self) -> bool:
+        now = timezone.now()
+        free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, lease_until__lt=now)
+        claimed = SyncRun.objects.filter(free, pk=self.run.pk).update(
+            status=RunStatus.RUNNING,
+            lease_owner=self.owner,
+            lease_until=now + LEASE,
+            attempts=F("attempts") + 1,
+            next_attempt_at=None,
+            started_at=self.run.started_at or now,
+        )
+        if claimed:
+            self.run.refresh_from_db()
+            Integration.objects.filter(pk=self.run.integration_id).update(sync_status=RunStatus.RUNNING)
+        return bool(claimed)
+
+    def _save(self, **changes: Any) -> None:
+        """Write to the run if it is still ours. Raises LeaseLost."""
+        if not SyncRun.objects.filter(pk=self.run.pk, lease_owner=self.owner).update(**changes):
+            raise LeaseLost()
+        for name, value in changes.items():
+            setattr(self.run, name, value)
+
+    def keep_alive(self) -> None:
+        """Prolong the lease: called after every call to the vendor, because a page may need several slow ones."""
+        if self.run.lease_until and self.run.lease_until - timezone.now() < LEASE / 2:
+            self._save(lease_until=timezone.now() + LEASE)
+
+    # --- pages -----------------------------------------------------------------------------------------------------------------
+
+    def _query(self) -> StreamQuery:
+        run = self.run
+        cursor = None
+        if run.mode == RunMode.INCREMENTAL:
+            cursor = StreamState.objects.filter(integration=run.integration_id, stream=run.stream).values_list("cursor", flat=True).first()
+        return StreamQuery(
+            cursor=cursor,
+            checkpoint=(run.checkpoint or {}).get("after"),
+            since=run.since,
+            until=run.until,
+            external_ids=tuple(run.external_ids),
+        )
+
+    def _store_pages(self) -> None:
+        query = self._query()
+        if self.run.mode == RunMode.INCREMENTAL and query.cursor is None:
+            self._save(mode=RunMode.FULL)  # nothing to start from: this run reads everything
+        reconciler = Reconciler(self.run.integration, self.run)
+        pages = self.pages(query)
+        try:
+            for page in pages:
+                with transaction.atomic():
+                    self._store_page(reconciler, page)
+                self.on_page(self.run)
+                if self.stopping.is_set():
+                    raise SyncInterrupted()
+        finally:
+            pages.close()  # type: ignore[attr-defined]
+
+    def _store_page(self, reconciler: Reconciler, page: Page) -> None:
+        counts = reconciler.store(page.records)
+        run = self.run
+        before = run.checkpoint or {}
+        self._reject(page, counts)
+        self._save(
+            checkpoint={"after": dict(page.checkpoint), "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor)},
+            page_count=run.page_count + 1,
+            total=page.total if page.total is not None else run.total,
+            created_count=run.created_count + counts.created,
+            updated_count=run.updated_count + counts.updated,
+            unchanged_count=run.unchanged_count + counts.unchanged,
+            deleted_count=run.deleted_count + counts.deleted,
+            rejected_count=run.rejected_count + len(counts.rejected) + len(page.rejected),
+            conflict_count=run.conflict_count + counts.conflicts,
+            lease_until=timezone.now() + LEASE,
+        )
+        if run.mode == RunMode.FULL and self.stream.compares:
+            self._remember(page)
+        self.flush_log()
+
+    def _reject(self, page: Page, counts: Counts) -> None:
+        run = self.run
+        common = {"run": run, "integration_id": run.integration_id, "stream": run.stream}
+        rows = [
+            RejectedRecord(**common, record_type=r.record_type, external_id=r.external_id[:192], reason=r.reason, payload=health.shown(r.payload))
+            for r in page.rejected
+        ]
+        rows += [
+            RejectedRecord(
+                **common,
+                record_type=record.record_type,
+                external_id=record.external_id[:192],
+                reason=reason,
+                payload=health.shown(asdict(record)),
+            )
+            for record, reason in counts.rejected
+        ]
+        RejectedRecord.objects.bulk_create(rows)
+        # A record that came through this time is a problem no more.
+        taken = [record.external_id for record in page.records if record.external_id]
+        refused = {row.external_id for row in rows}
+        RejectedRecord.objects.filter(
+            integration_id=run.integration_id, resolved_at__isnull=True, external_id__in=[key for key in taken if key not in refused]
+        ).update(resolved_at=timezone.now())
+
+    # --- deletions by comparison -----------------------------------------------------------------------------------------------
+
+    def _remember(self, page: Page) -> None:
+        seen: dict[str, array[int]] = {}
+        # What was rejected is there all the same: it must not be taken for deleted.
+        for record in (*page.records, *page.rejected):
+            seen.setdefault(record.record_type, array("Q")).append(_digest(record.external_id))
+        SyncPage.objects.bulk_create(
+            [SyncPage(run=self.run, record_type=record_type, digests=digests.tobytes()) for record_type, digests in seen.items()]
+        )
+
+    def _compare(self) -> str:
+        """Delete what a complete listing no longer has. Returns a sentence if that waits for a person."""
+        waiting = []
+        reconciler = Reconciler(self.run.integration, self.run)
+        for record in self.stream.records:
+            known = ExternalReference.objects.filter(
+                integration_id=self.run.integration_id, record_type=record.record_type, deleted_at__isnull=True
+            )
+            gone = list(self._missing(record.record_type, known))
+            total = known.count() if gone else 0
+            excessive = len(gone) > DROP_MINIMUM and len(gone) > DROP_SHARE * total
+            if gone and (excessive or len(gone) == total) and not self.run.confirm_deletions:
+                waiting.append(f"{len(gone):,} of {total:,} {record.record_type.replace('_', ' ')} records are gone at the vendor")
+                continue
+            for start in range(0, len(gone), _COMPARE_AT_ONCE):
+                with transaction.atomic():
+                    deleted = reconciler.delete(record.record_type, gone[start : start + _COMPARE_AT_ONCE])
+                    self._save(deleted_count=self.run.deleted_count + deleted, lease_until=timezone.now() + LEASE)
+        return "; ".join(waiting)
+
+    def _missing(self, record_type: str, known: Any) -> Iterator[str]:
+        seen = array("Q")
+        for digests in SyncPage.objects.filter(run=self.run, record_type=record_type).values_list("digests", flat=True).iterator():
+            seen.frombytes(bytes(digests))
+        ordered = array("Q", sorted(seen))
+        for external_id in known.values_list("external_id", flat=True).iterator(chunk_size=_COMPARE_AT_ONCE):
+            digest = _digest(external_id)
+            place = bisect_left(ordered, digest)
+            if place == len(ordered) or ordered[place] != digest:
+                yield external_id
+
+    # --- the end ---------------------------------------------------------------------------------------------------------------
+
+    def _finish(self, held_back: str) -> None:
+        run = self.run
+        now = timezone.now()
+        status = RunStatus.PARTIAL if held_back or run.rejected_count else RunStatus.SUCCEEDED
+        error = {}
+        if held_back:
+            error = {
+                "error_code": "deletions_need_confirmation",
+                "error_message": f"Nothing was deleted: {held_back}.",
+                "hint": "If that is right, sync again in full and confirm the deletions.",
+            }
+        with transaction.atomic():
+            cursor = (run.checkpoint or {}).get("cursor")
+            if cursor is not None and run.mode in (RunMode.FULL, RunMode.INCREMENTAL):
+                StreamState.objects.update_or_create(integration_id=run.integration_id, stream=run.stream, defaults={"cursor": cursor})
+            SyncPage.objects.filter(run=run).delete()
+            self._save(status=status, finished_at=now, lease_owner=None, lease_until=None, **error)
+            self.flush_log()
+            self._log(LogStatus.PARTIAL if status == RunStatus.PARTIAL else LogStatus.SUCCESS)
+            health.succeeded(run.integration_id, sync_status=status, synced_at=now)
+
+    def _fail(self, error: HospientError) -> None:
+        with transaction.atomic():
+            if not isinstance(error, RetryableProviderError):
+                SyncPage.objects.filter(run=self.run).delete()
+            self._save(
+                status=RunStatus.FAILED,
+                finished_at=timezone.now(),
+                lease_owner=None,
+                lease_until=None,
+                error_code=error.code,
+                error_message=error.message,
+                hint=error.hint,
+            )
+            self.flush_log()
+            self._log(LogStatus.FAILED, error)
+            health.failed(self.run.integration_id, error, sync_status=RunStatus.FAILED)
+
+    def _hand_back(self, when: datetime, error: HospientError | None = None) -> None:
+        """Give the run back to the queue with what it has stored."""
+        self._save(
+            status=RunStatus.QUEUED,
+            next_attempt_at=when,
+            lease_owner=None,
+            lease_until=None,
+            error_code=error.code if error else "",
+            error_message=error.message if error else "",
+        )
+        self.flush_log()
+
+    def _log(self, status: LogStatus, error: HospientError | None = None) -> None:
+        run = self.run
+        IntegrationLog.objects.create(
+            integration_id=run.integration_id,
+            operation_type=OperationType.SYNC,
+            operation_name=f"sync_{run.stream}",
+            direction=Direction.INBOUND,
+            status=status,
+            request_data={"run": run.pk, "mode": run.mode, "trigger": run.trigger},
+            response_data={"summary": run.summary},
+            http_status=error.status if isinstance(error, ProviderError) else None,
+            attempt=run.attempts,
+            error_code=error.code if error else run.error_code,
+            error_message=error.message if error else run.error_message,
+            processing_time=int((timezone.now() - (run.started_at or run.created_at)).total_seconds() * 1000),
+            records_processed=run.processed_count,
+            records_success=run.processed_count - run.rejected_count,
+            records_failed=run.rejected_count,
+            correlation_id=run.correlation_id,
+        )
+
+
+def _digest(external_id: str) -> int:
+    return int.from_bytes(blake2b(external_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def due_runs(now: datetime | None = None) -> Any:
+    """Return the runs a worker should take up: queued and due, or left behind by one that died."""
+    now = now or timezone.now()
+    return SyncRun.objects.filter(
+        Q(status=RunStatus.QUEUED) & (Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now))
+        | Q(status=RunStatus.RUNNING, lease_until__lt=now)
+    )

@@ -1,0 +1,120 @@
+"""Asks for runs: on request and when they are due. It opens the rows; `runner` executes them.
+
+One run of a stream is open at a time, by a constraint in the database: whoever asks while one is open is given that one.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from integrations.exceptions import InvalidInput
+from integrations.models import Integration, RunMode, RunStatus, SyncRun, Trigger
+from integrations.transport import correlation
+
+RESUMABLE = ("rate_limited", "provider_unavailable", "circuit_open", "provider_busy")
+"""A run that failed for one of these stood at a good checkpoint: asking again goes on from there."""
+RESUME_WITHIN = timedelta(hours=1)
+JITTER_SHARE = 0.1
+"""Due times are spread over this share of the interval, so that a thousand hotels do not call at the full hour."""
+
+INTERVALS = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": timedelta(days=7)}
+
+
+def open_run(
+    integration: Integration,
+    stream: str,
+    *,
+    mode: RunMode,
+    trigger: Trigger,
+    user: Any = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    external_ids: Sequence[str] = (),
+    confirm_deletions: bool = False,
+) -> tuple[SyncRun, bool]:
+    """Return an open run of the stream and whether it is new. An open one is returned as it is; one that a vendor's trouble ended
+    within the last hour is opened again at its checkpoint, if it asked for the same."""
+    same = {"integration": integration, "stream": stream, "mode": mode, "since": since, "until": until}
+    for _ in range(2):
+        if mode != RunMode.REFRESH:
+            if run := SyncRun.objects.filter(integration=integration, stream=stream, status__in=SyncRun.OPEN).exclude(mode=RunMode.REFRESH).first():
+                return run, False
+            if run := _reopened(same, confirm_deletions):
+                return run, True
+        try:
+            with transaction.atomic():
+                run = SyncRun.objects.create(
+                    **same,
+                    trigger=trigger,
+                    requested_by=user if getattr(user, "pk", None) else None,
+                    external_ids=list(external_ids),
+                    confirm_deletions=confirm_deletions,
+                    correlation_id=correlation.current() or correlation.new(),
+                )
+                return run, True
+        except IntegrityError:
+            continue  # somebody else opened one between our look and our insert
+    raise AssertionError("a run was open, and gone, and open again")
+
+
+def _reopened(same: dict[str, Any], confirm_deletions: bool) -> SyncRun | None:
+    last = SyncRun.objects.filter(integration=same["integration"], stream=same["stream"]).exclude(mode=RunMode.REFRESH).first()
+    if (
+        last is None
+        or last.status != RunStatus.FAILED
+        or last.error_code not in RESUMABLE
+        or last.finished_at < timezone.now() - RESUME_WITHIN
+        or last.page_count == 0
+        # A first incremental run reads everything, and is called full since.
+        or (last.since, last.until) != (same["since"], same["until"])
+        or (last.mode != same["mode"] and last.mode != RunMode.FULL)
+    ):
+        return None
+    changed = SyncRun.objects.filter(pk=last.pk, status=RunStatus.FAILED).update(
+        status=RunStatus.QUEUED, error_code="", error_message="", hint="", finished_at=None, attempts=0, confirm_deletions=confirm_deletions
+    )
+    last.refresh_from_db()
+    return last if changed else None
+
+
+# --- the schedule --------------------------------------------------------------------------------------------------------------
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """Refuse sync settings that could not be kept. Raises InvalidInput."""
+    interval = settings.get("sync_interval", "hourly")
+    try:
+        _next(interval, timezone.now(), "UTC")
+    except (CronSimError, ValueError, TypeError, OverflowError):
+        raise InvalidInput(
+            {"sync_settings.sync_interval": "Use hourly, daily, weekly, a number of minutes (5 or more), or a cron line such as “30 4 * * *”."}
+        ) from None
+    if not isinstance(settings.get("auto_sync", False), bool):
+        raise InvalidInput({"sync_settings.auto_sync": "Use true or false."})
+
+
+def next_sync_at(integration: Integration, now: datetime | None = None) -> datetime | None:
+    """Return when the integration is due next, with jitter; None when it does not sync by itself."""
+    if not integration.sync_settings.get("auto_sync"):
+        return None
+    now = now or timezone.now()
+    due = _next(integration.sync_settings.get("sync_interval", "hourly"), now, integration.hotel.time_zone)
+    return due + (due - now) * random.uniform(0, JITTER_SHARE)
+
+
+def _next(interval: Any, now: datetime, time_zone: str) -> datetime:
+    if isinstance(interval, str) and interval in INTERVALS:
+        return now + INTERVALS[interval]
+    if isinstance(interval, int) or (isinstance(interval, str) and interval.isascii() and interval.isdecimal()):
+        minutes = int(interval)
+        if isinstance(interval, bool) or not 5 <= minutes <= 525_600:
+            raise ValueError("from five minutes to a year")
+        return now + timedelta(minutes=minutes)
+    # A cron line means the hotel's clock: "30 4 * * *" is half past four there, in summer and in winter.
+    return next(CronSim(interval, now.astimezone(ZoneInfo(time_zone)))).astimezone(now.tzinfo)
