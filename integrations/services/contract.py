@@ -1,0 +1,526 @@
+"""The tests every provider inherits: a vendor's `tests.py` subclasses `ProviderContract` and says how to reach its simulator.
+
+It holds what is true of any vendor (`connect` builds the provider as the service layer does, over real HTTP on loopback) and knows
+none. Exact mappings are the vendor's own tests.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import SecretStr
+
+from integrations.exceptions import (
+    AuthenticationFailed,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+    RetryableProviderError,
+    UnexpectedResponse,
+)
+from integrations.records import InboundEvent, Page, Record, StreamQuery
+from integrations.security.egress import Egress
+from integrations.services.base import ConnectionReport, HotelFacts, Provider
+from integrations.services.manifest import Idempotency, Operation, ProviderFields, Stream
+from integrations.simulators.server import Fault, SimRequest, Simulator, running
+from integrations.transport.auth import Token
+from integrations.transport.client import Client, Exchange, Policy
+
+HOTEL = HotelFacts(name="Hotel Miramar", currency="EUR", time_zone="Europe/Lisbon", country="PT")
+IMPATIENT = Policy(connect_seconds=2, read_seconds=2, total_seconds=5, attempts=2, max_wait_seconds=30)
+ONE_ATTEMPT = Policy(connect_seconds=2, read_seconds=2, total_seconds=5, attempts=1, max_wait_seconds=30)
+KEY = "5f0c9a51-6d5e-4f0a-9d2b-3c1f0e7a8b11"
+SECRET_NAME = re.compile(r"(secret|password|token|(^|_)key)$")
+
+
+class MemoryTokens:
+    """A token store for one test: what the database's does under a row lock."""
+
+    def __init__(self, token: Token | None = None) -> None:
+        self.token = token
+
+    def load(self) -> Token | None:
+        return self.token
+
+    def renew(self, stale: Token | None, obtain: Callable[[Token | None], Token]) -> Token:
+        if self.token is None or self.token == stale:
+            self.token = obtain(self.token)
+        return self.token
+
+
+@dataclass(kw_only=True)
+class Connection:
+    """A provider talking to a simulator, and everything a test may want to look at."""
+
+    provider: Provider
+    simulator: Simulator | None
+    tokens: MemoryTokens
+    exchanges: list[Exchange] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    """Seconds the transport asked to wait; nothing really waited."""
+
+
+def secrets_of(credentials: ProviderFields) -> list[str]:
+    """Return the plain values of a credential model's secrets."""
+    values = (getattr(credentials, name) for name in type(credentials).model_fields)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()]
+
+
+def connect(
+    provider: type[Provider],
+    *,
+    config: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    environment: str = "",
+    simulator: Simulator | None = None,
+    tokens: MemoryTokens | None = None,
+    policy: Policy = IMPATIENT,
+    hotel: HotelFacts = HOTEL,
+) -> Connection:
+    """Build a provider with a real client, as the service layer does, without a database, a breaker or a budget."""
+    manifest = provider.manifest
+    their_config = manifest.config.model_validate(config)
+    their_credentials = manifest.credentials.model_validate(credentials)
+    connection = Connection(provider=None, simulator=simulator, tokens=tokens or MemoryTokens())  # type: ignore[arg-type]
+    client = Client(
+        provider=manifest.slug,
+        base_url=provider.base_url(environment or next(iter(manifest.environments)), their_config),
+        auth=provider.auth(their_config, their_credentials, connection.tokens),
+        errors=provider.errors,
+        policy=policy,
+        egress=Egress.from_settings(),
+        breaker=None,
+        budget=None,
+        log=connection.exchanges.append,
+        secrets=secrets_of(their_credentials),
+        sleep=connection.waits.append,
+    )
+    connection.provider = provider(client=client, config=their_config, credentials=their_credentials, hotel=hotel)
+    return connection
+
+
+def drop_answer(simulator: Simulator, number: int) -> None:
+    """Let the simulator do what request `number` (from 1, counted from now) asks, then close without an answer."""
+    usual = simulator.take
+    seen = 0
+
+    def take(request: SimRequest, *kinds: str) -> Fault | None:
+        nonlocal seen
+        if "drop_after" in kinds:
+            seen += 1
+            if seen == number:
+                return Fault(kind="drop_after")
+        return usual(request, *kinds)
+
+    simulator.take = take  # type: ignore[method-assign]
+
+
+def plain(value: Any) -> str:
+    """Return anything as text, as a log, a page or a traceback would show it."""
+    return json.dumps(value, default=repr) + repr(value)
+
+
+class ProviderContract:
+    """Subclass as `TestContract`, set the attributes, write `simulator`, and override what the vendor needs differently."""
+
+    provider: ClassVar[type[Provider]]
+    credentials: ClassVar[Mapping[str, Any]]
+    """Valid at the simulator, every secret filled in."""
+    config: ClassVar[Mapping[str, Any]] = {}
+    environment: ClassVar[str] = ""
+    single_page: ClassVar[frozenset[str]] = frozenset()
+    """Streams this vendor delivers at once, however small its pages."""
+    queries: ClassVar[Mapping[str, StreamQuery]] = {}
+    """Stream -> the query of a full run, where one needs a window of dates."""
+    arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Read on demand -> its arguments, where `arguments_for` needs no look at the simulator."""
+
+    def simulator(self, page_size: int = 0) -> Simulator:
+        """Return a fresh, deterministic simulator; with `page_size`, one whose answers hold no more than that."""
+        raise NotImplementedError
+
+    def settings(self, url: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return the config and the credentials of an integration that is pointed at the simulator."""
+        return {**self.config, "base_url": url}, self.credentials
+
+    def payload(self, operation: str, connection: Connection) -> Mapping[str, Any]:
+        """Return the payload of a write; may first make at the vendor what it acts on."""
+        raise NotImplementedError(f"say in `payload` what {operation} is given")
+
+    def arguments_for(self, operation: str, connection: Connection) -> Mapping[str, Any]:
+        """Return the arguments of a read on demand; may first make at the vendor what it reads."""
+        return self.arguments.get(operation, {})
+
+    def effects(self, simulator: Simulator) -> Any:
+        """Return what can be counted at the vendor; equal when the same things happened once."""
+        return simulator.state()
+
+    # --- plumbing
+
+    @contextmanager
+    def connected(self, simulator: Simulator | None = None, *, policy: Policy = IMPATIENT) -> Iterator[Connection]:
+        with running(simulator or self.simulator()) as served:
+            config, credentials = self.settings(served.url)
+            connection = connect(
+                self.provider,
+                config=config,
+                credentials=credentials,
+                environment=self.environment,
+                simulator=served.simulator,
+                policy=policy,
+            )
+            try:
+                yield connection
+            finally:
+                connection.provider.client.close()
+
+    def read(self, connection: Connection, stream: Stream, **changes: Any) -> list[Page]:
+        query = self.queries.get(stream.name, StreamQuery())
+        values = {f.name: getattr(query, f.name) for f in fields(StreamQuery)} | changes
+        return list(getattr(connection.provider, stream.name)(StreamQuery(**values)))
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if not hasattr(type(self), "provider"):
+            return
+        manifest = self.provider.manifest
+        declared = {
+            "stream": list(manifest.streams),
+            "write": [o for o in manifest.operations if o.writes],
+            "reading": [o for o in manifest.operations if not o.writes],
+        }
+        for name, values in declared.items():
+            if name in metafunc.fixturenames:
+                metafunc.parametrize(name, values, ids=[value.name for value in values])
+
+    @property
+    def folder(self) -> Path:
+        return Path(inspect.getfile(self.provider)).parent
+
+    # --- what it declares
+
+    def test_folder_carries_the_slug_and_everything_a_vendor_needs(self) -> None:
+        assert self.folder.name == self.provider.manifest.slug
+        for name in ("README.md", "manifest.py", "provider.py", "mapping.py", "simulator.py"):
+            assert (self.folder / name).is_file(), f"{name} is missing"
+        fixtures = list((self.folder / "fixtures").glob("*.json"))
+        assert fixtures, "fixtures/ has no message"
+        for fixture in fixtures:
+            json.loads(fixture.read_text())
+
+    def test_setup_page_names_every_required_credential_as_the_form_does(self) -> None:
+        page = (self.folder / "README.md").read_text()
+        for name, declared in self.provider.manifest.credentials.model_fields.items():
+            if declared.is_required():
+                assert (declared.title or name) in page, f"README.md does not say where to find “{declared.title}”"
+
+    def test_every_field_has_a_label_and_help(self) -> None:
+        manifest = self.provider.manifest
+        for model in (manifest.credentials, manifest.config):
+            for name, declared in model.model_fields.items():
+                assert declared.title, f"{model.__name__}.{name} has no title"
+                assert declared.description, f"{model.__name__}.{name} has no description"
+            assert model.model_json_schema()
+
+    def test_every_secret_is_declared_as_one(self) -> None:
+        for name, declared in self.provider.manifest.credentials.model_fields.items():
+            if SECRET_NAME.search(name):
+                assert "SecretStr" in str(declared.annotation), f"{name} must be a SecretStr"
+        for name in self.provider.manifest.config.model_fields:
+            assert not SECRET_NAME.search(name), f"{name} belongs to the credentials"
+
+    def test_names_are_unique_and_written_as_people_write_them(self) -> None:
+        manifest = self.provider.manifest
+        names = [declared.name for declared in (*manifest.streams, *manifest.operations)]
+        assert len(names) == len(set(names))
+        assert all(declared.label for declared in (*manifest.streams, *manifest.operations))
+        assert all(name == name.lower() for name in manifest.answers_to)
+        assert manifest.environments
+        assert manifest.kinds
+
+    def test_declared_means_written_and_written_means_declared(self) -> None:
+        manifest = self.provider.manifest
+        for stream in manifest.streams:
+            assert list(inspect.signature(getattr(self.provider, stream.name)).parameters) == ["self", "query"]
+        for operation in manifest.operations:
+            method = getattr(self.provider, operation.name)
+            if operation.writes:
+                assert list(inspect.signature(method).parameters) == ["self", "payload", "key"]
+            assert hasattr(self.provider, f"find_{operation.name}") == (operation.writes and operation.idempotency == Idempotency.LOOKUP)
+        if manifest.webhooks and manifest.webhooks.subscription:
+            for name in ("list_subscriptions", "create_subscription", "rotate_subscription_key"):
+                assert callable(getattr(self.provider, name))
+        declared = {d.name for d in (*manifest.streams, *manifest.operations)}
+        public = {name for name, _ in inspect.getmembers(self.provider, inspect.isfunction) if not name.startswith(("_", "find_"))}
+        usual = {name for name in dir(Provider) if not name.startswith("_")}
+        assert public - usual - declared <= {"list_subscriptions", "create_subscription", "rotate_subscription_key"}
+
+    # --- the connection test and the secrets
+
+    def test_connection_test_reports_facts(self) -> None:
+        with self.connected() as connection:
+            report = connection.provider.test_connection()
+        assert isinstance(report, ConnectionReport)
+        assert report.summary
+        json.dumps(dict(report.details))
+        assert connection.exchanges
+        assert all(exchange.status == "success" for exchange in connection.exchanges)
+
+    def test_secrets_stay_out_of_reprs_errors_and_the_log(self) -> None:
+        with self.connected() as connection:
+            provider = connection.provider
+            shown = [plain(provider.credentials), plain(provider.config), plain(provider.client), plain(vars(provider))]
+            shown.append(plain(provider.test_connection()))
+            for stream in provider.manifest.streams:
+                self.read(connection, stream)
+            connection.simulator.fail("status", status=401, times=50)
+            with pytest.raises(AuthenticationFailed) as caught:
+                provider.test_connection()
+            shown.append(plain(caught.value) + str(caught.value) + plain(vars(caught.value)))
+            shown += [plain(exchange) for exchange in connection.exchanges]
+        secrets = secrets_of(provider.credentials)
+        if connection.tokens.token:
+            token = connection.tokens.token
+            secrets += [value for value in (token.access_token, token.refresh_token) if value]
+        assert secrets, "give every secret a value in `credentials`"
+        for secret in secrets:
+            assert not [text for text in shown if secret in text], f"a secret that ends in …{secret[-4:]} is shown"
+
+    # --- streams
+
+    def test_stream_yields_sound_records_of_its_declared_types(self, stream: Stream) -> None:
+        with self.connected() as connection:
+            pages = self.read(connection, stream)
+        records = [record for page in pages for record in page.records]
+        assert records, "the simulator has nothing to read"
+        assert not [rejected for page in pages for rejected in page.rejected]
+        for record in records:
+            assert isinstance(record, stream.records)
+            assert_sound(record)
+        if not stream.incremental:
+            assert all(page.cursor is None for page in pages)
+
+    def test_page_boundary_loses_and_doubles_nothing(self, stream: Stream) -> None:
+        with self.connected() as connection:
+            whole = identities(self.read(connection, stream))
+        with self.connected(self.simulator(page_size=2)) as connection:
+            pages = self.read(connection, stream)
+        assert len(whole) == len(set(whole))
+        assert sorted(identities(pages)) == sorted(whole)
+        if stream.name not in self.single_page:
+            assert len(pages) > 2
+
+    def test_run_resumes_at_every_checkpoint(self, stream: Stream) -> None:
+        with self.connected(self.simulator(page_size=2)) as connection:
+            pages = self.read(connection, stream)
+            whole = set(identities(pages))
+            for count, page in enumerate(pages, start=1):
+                stored = set(identities(pages[:count]))
+                rest = self.read(connection, stream, checkpoint=json.loads(json.dumps(page.checkpoint)))
+                assert stored | set(identities(rest)) == whole
+                if count > 2 and rest and stream.name not in self.single_page:
+                    assert len(rest) < len(pages), "it started again instead of going on"
+
+    def test_cursor_reads_only_what_changed(self, stream: Stream) -> None:
+        if not stream.incremental:
+            pytest.skip("this stream has no cursor")
+        with self.connected() as connection:
+            first = self.read(connection, stream)
+            cursor = next(page.cursor for page in reversed(first) if page.cursor is not None)
+            again = self.read(connection, stream, cursor=json.loads(json.dumps(cursor)))
+        assert set(identities(again)) < set(identities(first)) or not identities(again)
+
+    def test_single_objects_can_be_read(self, stream: Stream) -> None:
+        if not stream.by_id:
+            pytest.skip("this stream cannot read single objects")
+        with self.connected() as connection:
+            records = [record for page in self.read(connection, stream) for record in page.records]
+            wanted = records[-1]
+            found = [r for page in self.read(connection, stream, external_ids=(wanted.external_id,)) for r in page.records]
+        assert wanted in found
+        assert len(found) < len(records) or len(records) == 1
+
+    # --- when the vendor is unwell
+
+    def test_refused_credentials_are_named_as_such(self) -> None:
+        with self.connected() as connection:
+            connection.simulator.fail("status", status=401, times=50)
+            with pytest.raises(AuthenticationFailed) as caught:
+                connection.provider.test_connection()
+        assert not caught.value.retryable
+        assert len(connection.simulator.requests) <= 4, "refused credentials are not tried again and again"
+
+    @pytest.mark.parametrize("status", [400, 404, 409, 422])
+    def test_refused_request_is_not_repeated(self, status: int) -> None:
+        with self.connected() as connection:
+            connection.provider.test_connection()
+            before = len(connection.simulator.requests)
+            connection.simulator.fail("status", status=status, times=50)
+            with pytest.raises(RequestRejected) as caught:
+                connection.provider.test_connection()
+        assert caught.value.status == status
+        assert not caught.value.retryable
+        assert len(connection.simulator.requests) == before + 1
+
+    def test_throttled_call_waits_as_long_as_asked_and_then_succeeds(self) -> None:
+        with self.connected() as connection:
+            connection.simulator.fail("status", status=429, headers={"Retry-After": "3"})
+            assert connection.provider.test_connection().summary
+        assert max(connection.waits) >= 3
+
+    def test_throttled_for_long_gives_the_moment_to_come_back(self) -> None:
+        with self.connected() as connection:
+            connection.simulator.fail("status", status=429, headers={"Retry-After": "3600"}, times=50)
+            with pytest.raises(RateLimited) as caught:
+                connection.provider.test_connection()
+        left = caught.value.retry_at - datetime.now(UTC)
+        assert timedelta(minutes=58) < left < timedelta(minutes=80)
+        assert not connection.waits
+
+    @pytest.mark.parametrize(
+        ("fault", "expected"),
+        [
+            ({"kind": "status", "status": 429}, RateLimited),
+            ({"kind": "status", "status": 500}, ProviderUnavailable),
+            ({"kind": "status", "status": 503}, ProviderUnavailable),
+            ({"kind": "drop"}, ProviderUnavailable),
+            ({"kind": "slow", "seconds": 0.4}, ProviderUnavailable),
+            ({"kind": "truncate"}, (ProviderUnavailable, UnexpectedResponse)),
+        ],
+        ids=["429", "500", "503", "dropped", "timeout", "truncated"],
+    )
+    def test_unwell_vendor_gives_the_class_that_says_so(self, fault: dict[str, Any], expected: type[ProviderError]) -> None:
+        policy = Policy(connect_seconds=2, read_seconds=0.2, total_seconds=3, attempts=2, max_wait_seconds=30)
+        with self.connected(policy=policy) as connection:
+            connection.simulator.fail(**fault, times=50)
+            with pytest.raises(expected) as caught:
+                connection.provider.test_connection()
+        assert caught.value.provider == self.provider.manifest.slug
+        assert caught.value.operation
+        assert isinstance(caught.value, RetryableProviderError | UnexpectedResponse)
+
+    def test_short_illness_is_got_over_without_an_error(self) -> None:
+        with self.connected() as connection:
+            connection.simulator.fail("status", status=500)
+            assert connection.provider.test_connection().summary
+
+    # --- writes and reads on demand
+
+    def perform(self, connection: Connection, operation: Operation, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do a write as the outbox does: look before sending again when the vendor has no key of ours."""
+        method = getattr(connection.provider, operation.name)
+        for _ in range(5):
+            try:
+                return method(payload, KEY)
+            except RetryableProviderError as error:
+                look_up = operation.idempotency == Idempotency.LOOKUP and error.maybe_done
+                if look_up and (found := getattr(connection.provider, f"find_{operation.name}")(payload, KEY)):
+                    return found
+        raise AssertionError("the operation never succeeded")
+
+    def test_write_answers_with_a_reference(self, write: Operation) -> None:
+        with self.connected() as connection:
+            answer = getattr(connection.provider, write.name)(self.payload(write.name, connection), KEY)
+        assert answer["reference"]
+        json.dumps(dict(answer))
+
+    def test_write_has_one_effect_whichever_answer_is_lost(self, write: Operation) -> None:
+        if write.idempotency == Idempotency.NONE:
+            pytest.skip("an unknown outcome of this write waits for a person")
+        with self.connected(policy=ONE_ATTEMPT) as connection:
+            payload = self.payload(write.name, connection)
+            before = len(connection.simulator.requests)
+            clean = getattr(connection.provider, write.name)(payload, KEY)
+            count = len(connection.simulator.requests) - before
+            once = self.effects(connection.simulator)
+        for number in range(1, count + 1):
+            with self.connected(policy=ONE_ATTEMPT) as connection:
+                payload = self.payload(write.name, connection)
+                drop_answer(connection.simulator, number)
+                answer = self.perform(connection, write, payload)
+                assert self.effects(connection.simulator) == once, f"the answer to request {number} was lost"
+                assert answer["reference"] == clean["reference"]
+
+    def test_same_key_again_has_no_second_effect(self, write: Operation) -> None:
+        if write.idempotency != Idempotency.NATIVE:
+            pytest.skip("this write has no key at the vendor")
+        with self.connected() as connection:
+            payload = self.payload(write.name, connection)
+            method = getattr(connection.provider, write.name)
+            first = method(payload, KEY)
+            once = self.effects(connection.simulator)
+            assert method(payload, KEY)["reference"] == first["reference"]
+            assert self.effects(connection.simulator) == once
+
+    def test_look_up_finds_what_was_done_and_only_that(self, write: Operation) -> None:
+        if write.idempotency != Idempotency.LOOKUP:
+            pytest.skip("this write needs no look-up")
+        with self.connected() as connection:
+            payload = self.payload(write.name, connection)
+            find = getattr(connection.provider, f"find_{write.name}")
+            assert find(payload, KEY) is None
+            answer = getattr(connection.provider, write.name)(payload, KEY)
+            assert find(payload, KEY)["reference"] == answer["reference"]
+
+    def test_read_on_demand_answers(self, reading: Operation) -> None:
+        with self.connected() as connection:
+            answer = getattr(connection.provider, reading.name)(**self.arguments_for(reading.name, connection))
+        for record in answer if isinstance(answer, list) else [answer]:
+            if isinstance(record, Record):
+                assert_sound(record)
+            else:
+                json.dumps(record)
+
+    # --- webhooks
+
+    def test_webhook_examples_are_read(self) -> None:
+        webhooks = self.provider.manifest.webhooks
+        if not webhooks:
+            pytest.skip("this vendor sends no webhooks")
+        examples = sorted((self.folder / "fixtures").glob("webhook_*.json"))
+        assert examples, "no fixture webhook_*.json"
+        for example in examples:
+            events = webhooks.parse({}, json.loads(example.read_text()))
+            assert events, f"{example.name} holds no event"
+            for event in events:
+                assert isinstance(event, InboundEvent)
+                assert event.event_type
+                assert set(event.refresh) <= {stream.name for stream in self.provider.manifest.streams}
+                for record in event.records:
+                    assert_sound(record)
+
+    @pytest.mark.parametrize("body", [None, [], {}, "text", 7, {"data": 7}, {"data": {"object": []}}, [{"data": None}]], ids=repr)
+    def test_odd_webhook_body_is_read_without_a_crash(self, body: Any) -> None:
+        webhooks = self.provider.manifest.webhooks
+        if not webhooks:
+            pytest.skip("this vendor sends no webhooks")
+        assert isinstance(webhooks.parse({}, body), list)
+
+
+def identities(pages: list[Page]) -> list[tuple[str, str]]:
+    return [(record.record_type, record.external_id) for page in pages for record in page.records]
+
+
+def assert_sound(record: Record) -> None:
+    """Hold a record to what the rest of Hospient relies on: an id, aware times, finite money with a currency."""
+    assert 0 < len(record.external_id) <= 192
+    for declared in fields(record):
+        value = getattr(record, declared.name)
+        if isinstance(value, datetime):
+            assert value.tzinfo is not None, f"{declared.name} has no time zone"
+        if isinstance(value, Decimal):
+            assert value.is_finite()
+        if declared.name == "currency" and value:
+            assert re.fullmatch(r"[A-Z]{3}", value)
+        if isinstance(value, tuple):
+            for nested in value:
+                if isinstance(nested, Record):
+                    assert_sound(nested)
