@@ -1,0 +1,88 @@
+"""A vendor's answer, as providers see it: status, headers, bytes, and JSON that can be trusted to be JSON.
+
+Numbers with a fraction become `Decimal`, because they are money more often than not. What JSON does not allow, and what would make a
+later step fall over (two values for one key, NaN, a thousand brackets, a billion zeros), is refused here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from urllib3 import HTTPHeaderDict
+
+from integrations.exceptions import UnexpectedResponse
+
+MAX_EXPONENT = 40
+"""No amount has more digits. `int(Decimal("1e999999999"))` takes all memory there is."""
+
+CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
+"""What a vendor may declare. Python knows more, and some of those are slow or decode to something else than text."""
+
+
+@dataclass(kw_only=True)
+class Response:
+    status: int
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in any case; several values of one name are joined with a comma."""
+    url: str = ""
+    provider: str = ""
+    operation: str = ""
+    maybe_done: bool = False
+    """The call was a write that may not be repeated: should the answer be unreadable, the vendor has acted all the same."""
+
+    def __post_init__(self) -> None:
+        self.headers = HTTPHeaderDict(self.headers)
+
+    @cached_property
+    def text(self) -> str:
+        return self.content.decode(self._charset, errors="replace")
+
+    def json(self) -> Any:
+        """Return the body decoded; raises UnexpectedResponse if it is not clean JSON."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> Any:
+        try:
+            return json.loads(
+                self.content.decode(self._charset),
+                parse_float=_decimal,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_refuse_duplicates,
+            )
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            kind = self.headers.get("Content-Type", "without a content type")
+            raise UnexpectedResponse(
+                f"{self.provider or 'The vendor'} answered with something that is not JSON ({kind[:60]}).",
+                provider=self.provider,
+                operation=self.operation,
+                status=self.status,
+                maybe_done=self.maybe_done,
+            ) from error
+
+    @property
+    def _charset(self) -> str:
+        declared = self.headers.get("Content-Type", "").lower().rpartition("charset=")[2].strip(' "')
+        return declared if declared in CHARSETS else "utf-8-sig"
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > MAX_EXPONENT:
+        raise ValueError("a number out of any range")
+    return number
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("a key with two values")
+    return record
