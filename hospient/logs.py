@@ -10,6 +10,7 @@ class ContextFilter(logging.Filter):
     """Adds the correlation id and redacts the message, on its way out of the process."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.correlation_id = correlation.current()
+        # Django reports a refused request after the middleware is through: then the request still knows.
+        record.correlation_id = correlation.current() or getattr(getattr(record, "request", None), "correlation_id", "")
         record.msg, record.args = redact_text(record.getMessage()), None
         return True

@@ -1,6 +1,7 @@
 """All settings, read from the environment. `.env.example` lists the variables with their defaults."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -76,7 +77,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "hospient.middleware.CorrelationMiddleware",
+    "hospient.middleware.ContentPolicyMiddleware",
+    "hospient.middleware.ApiPathMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -85,6 +89,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
 ROOT_URLCONF = "hospient.urls"
@@ -131,7 +136,8 @@ CACHES = {
     "default": (
         {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
         if REDIS_URL
-        else {"BACKEND": "hospient.cache.AtomicDatabaseCache", "LOCATION": "shared_cache"}
+        # Django's default of 300 entries would throw live counters out.
+        else {"BACKEND": "hospient.cache.AtomicDatabaseCache", "LOCATION": "shared_cache", "OPTIONS": {"MAX_ENTRIES": 20_000}}
     )
 }
 RATELIMIT_USE_CACHE = "default"
@@ -167,26 +173,52 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = ["hotels.login.GuardedBackend"]
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
+"""How many proxies in front of us write X-Forwarded-For; 0 takes the address from the socket."""
+
+# --- API -----------------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["hotels.api.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PARSER_CLASSES": ["hotels.api.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "hotels.api.lists.Pages",
+    "DEFAULT_FILTER_BACKENDS": ["hotels.api.lists.FilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "hospient.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "URL_FORMAT_OVERRIDE": None,
 }
-REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "hsp_"}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "integrations.api.errors.ExceptionHandler",
+    "EXCEPTION_FORMATTER_CLASS": "integrations.api.errors.ExceptionFormatter",
+}
+KNOX_TOKEN_MODEL = "hotels.ApiToken"  # noqa: S105
+REST_KNOX = {
+    "TOKEN_MODEL": KNOX_TOKEN_MODEL,
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_PREFIX": "hsp_",
+    "TOKEN_TTL": timedelta(days=env.int("TOKEN_DAYS", 30)),
+}
+API_RATES = {
+    "pos": env.str("API_RATE_POS", "300/m"),
+    "pms": env.str("API_RATE_PMS", "300/m"),
+    "guest_management": env.str("API_RATE_GUEST_MANAGEMENT", "300/m"),
+}
+"""How often the API may act at one integration, by its type: tests, syncs, posts and reads that go to the vendor."""
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hospient",
+    "DESCRIPTION": "Connects a hotel's point of sale, property management and guest management systems.",
     "VERSION": "1.0",
     "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
 }
 
 # --- web -----------------------------------------------------------------------------------------------------------------------
@@ -197,11 +229,10 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 X_FRAME_OPTIONS = "DENY"
-TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
-"""How many proxies in front of us write X-Forwarded-For; 0 takes the address from the socket."""
 
 HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked for inside the house, without TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 if TRUSTED_PROXIES:
@@ -211,6 +242,9 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = True
+
+METRICS_ALLOW = env.list("METRICS_ALLOW", default=["127.0.0.0/8", "::1/128"])
+"""Networks that may read /metrics."""
 
 # --- logs ----------------------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet, Subquery, Value
 
 from hotels.models import Hotel, Membership, Role
 
@@ -38,3 +38,11 @@ def visible(queryset: QuerySet[M], user: User, path: str = "hotel", role: Role =
 def may(user: User, hotel_id: int, role: Role) -> bool:
     """Say whether `user` has `role` or more in that hotel."""
     return hotels_of(user, role).filter(pk=hotel_id).exists()
+
+
+def with_role(hotels: QuerySet[Hotel], user: User) -> QuerySet[Hotel]:
+    """Add to each hotel the `role` that `user` has there."""
+    if user.is_superuser:
+        return hotels.annotate(role=Value(Role.MANAGER))
+    own = Membership.objects.filter(user=user, hotel=OuterRef("pk"))
+    return hotels.annotate(role=Subquery(own.values("role")[:1]))

@@ -7,9 +7,10 @@ from hotels.models.menus import MenuCategory, MenuItem, MenuTax, MenuVariation, 
 from hotels.models.messages import ChatMessage, Feedback, GuestMessage, Notification, NotificationStatus, Priority, SenderType
 from hotels.models.stays import Housekeeping, Occupancy, Reservation, ReservationStatus, Room
 from hotels.models.tenants import Hotel, Membership, Role
+from hotels.models.tokens import ApiToken
 
 __all__ = [
-    "ChatMessage", "CheckStatus", "Feedback", "Guest", "GuestCheck", "GuestCheckLine", "GuestMessage", "Hotel", "HotelRecord",
+    "ApiToken", "ChatMessage", "CheckStatus", "Feedback", "Guest", "GuestCheck", "GuestCheckLine", "GuestMessage", "Hotel", "HotelRecord",
     "Housekeeping", "Membership", "MenuCategory", "MenuItem", "MenuTax", "MenuVariation", "ModifierList", "Notification",
     "NotificationStatus", "Occupancy", "Priority", "Reservation", "ReservationStatus", "Role", "Room", "SenderType",
 ]  # fmt: skip

@@ -1,0 +1,3 @@
+"""`/api/integrations`."""
+
+urlpatterns = []
