@@ -13,6 +13,7 @@ class CheckStatus(models.TextChoices):
     OPEN = "open", "Open"
     CLOSED = "closed", "Closed"
     VOIDED = "voided", "Voided"
+    FAILED = "failed", "Not posted"
     UNKNOWN = "unknown", "Unknown"
 
 

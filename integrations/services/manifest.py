@@ -61,6 +61,11 @@ class Stream(Declaration):
     """Takes `external_ids`: a webhook can have one object read."""
     deletes_by: DeletesBy = DeletesBy.FULL_COMPARISON
 
+    @property
+    def compares(self) -> bool:
+        """A full run lists everything, so what it does not list is gone."""
+        return self.deletes_by is not DeletesBy.NONE
+
 
 class Idempotency(StrEnum):
     NATIVE = "native"

@@ -188,7 +188,13 @@ class Reconciler:
             binding.model,
             table.columns,
             (
-                (ids[r.external_id], *head, *((parents[r.external_id],) if binding.parent else ()), *table.values(r, related), *table.defaults)
+                (
+                    ids[r.external_id],
+                    *head,
+                    *((parents[r.external_id],) if binding.parent else ()),
+                    *table.values(r, related),
+                    *table.defaults,
+                )
                 for r in fresh
             ),
         )
@@ -239,9 +245,7 @@ class Reconciler:
 
     def _fill_pending(self, binding: Binding, ids: Mapping[str, int]) -> None:
         """Point to the records that have come now whatever waited for them."""
-        waiting = list(
-            PendingLink.objects.filter(integration=self.integration, record_type=binding.record_type, external_id__in=list(ids))
-        )
+        waiting = list(PendingLink.objects.filter(integration=self.integration, record_type=binding.record_type, external_id__in=list(ids)))
         for link in waiting:
             BINDINGS[link.source_type].model.objects.filter(pk=link.source_id).update(**{f"{link.attribute}_id": ids[link.external_id]})
         PendingLink.objects.filter(pk__in=[link.pk for link in waiting]).delete()
@@ -302,7 +306,9 @@ class Reconciler:
             self._drop_lost_children(binding, records, ids)
             self._store_children(binding, records, ids, counts)
 
-    def _merge(self, binding: Binding, record: Record, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> Iterator[tuple]:
+    def _merge(
+        self, binding: Binding, record: Record, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related
+    ) -> Iterator[tuple]:
         """Yield what to do about each field: (column, their value, base value, decision)."""
         values = _table(binding).values(record, related)
         for (name, column), theirs in zip(_table(binding).fields.items(), values, strict=True):
@@ -319,7 +325,9 @@ class Reconciler:
             )
             yield column, theirs, was, decision
 
-    def _conflict(self, binding: Binding, record: Record, row: Known, name: str, base: Any, theirs: Any, ours: Any, decision: Decision) -> Conflict:
+    def _conflict(
+        self, binding: Binding, record: Record, row: Known, name: str, base: Any, theirs: Any, ours: Any, decision: Decision
+    ) -> Conflict:
         column = binding.model._meta.get_field(name)
         return Conflict(
             integration=self.integration, run=self.run, record_type=binding.record_type, external_id=record.external_id,

@@ -81,7 +81,9 @@ class Table:
         self.columns = (*head, *self.content, *(column.column for column in rest))
         self.defaults = tuple(column.get_default() for column in rest)
         self._copied = attrgetter(*binding.copied, "external_id")
-        self._texts = [(name, column.max_length) for name, column in self.fields.items() if isinstance(column, models.CharField | models.TextField)]
+        self._texts = [
+            (name, column.max_length) for name, column in self.fields.items() if isinstance(column, models.CharField | models.TextField)
+        ]
         self._amounts = [(n, c.max_digits - c.decimal_places) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
 
     def values(self, record: Record, related: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:

@@ -110,7 +110,9 @@ class Runner:
         except HospientError as error:
             self._fail(error)
         except Exception:
-            self._fail(HospientError("Hospient itself failed while it synced.", hint="The server's log has the details.", code="internal_error"))
+            self._fail(
+                HospientError("Hospient itself failed while it synced.", hint="The server's log has the details.", code="internal_error")
+            )
             raise
         else:
             self._finish(held_back)
@@ -202,7 +204,9 @@ class Runner:
         run = self.run
         common = {"run": run, "integration_id": run.integration_id, "stream": run.stream}
         rows = [
-            RejectedRecord(**common, record_type=r.record_type, external_id=r.external_id[:192], reason=r.reason, payload=health.shown(r.payload))
+            RejectedRecord(
+                **common, record_type=r.record_type, external_id=r.external_id[:192], reason=r.reason, payload=health.shown(r.payload)
+            )
             for r in page.rejected
         ]
         rows += [

@@ -43,7 +43,11 @@ def open_run(
     same = {"integration": integration, "stream": stream, "mode": mode, "since": since, "until": until}
     for _ in range(2):
         if mode != RunMode.REFRESH:
-            if run := SyncRun.objects.filter(integration=integration, stream=stream, status__in=SyncRun.OPEN).exclude(mode=RunMode.REFRESH).first():
+            if (
+                run := SyncRun.objects.filter(integration=integration, stream=stream, status__in=SyncRun.OPEN)
+                .exclude(mode=RunMode.REFRESH)
+                .first()
+            ):
                 return run, False
             if run := _reopened(same, confirm_deletions):
                 return run, True
@@ -93,7 +97,9 @@ def check_settings(settings: dict[str, Any]) -> None:
         _next(interval, timezone.now(), "UTC")
     except (CronSimError, ValueError, TypeError, OverflowError):
         raise InvalidInput(
-            {"sync_settings.sync_interval": "Use hourly, daily, weekly, a number of minutes (5 or more), or a cron line such as “30 4 * * *”."}
+            {
+                "sync_settings.sync_interval": "Use hourly, daily, weekly, a number of minutes (5 or more), or a cron line such as “30 4 * * *”."
+            }
         ) from None
     if not isinstance(settings.get("auto_sync", False), bool):
         raise InvalidInput({"sync_settings.auto_sync": "Use true or false."})

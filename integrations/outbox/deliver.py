@@ -1,0 +1,173 @@
+"""Delivers one operation: one effect at the vendor, whatever fails.
+
+Before the first byte leaves, `maybe_sent_at` is committed. From then on, until a definite answer, the vendor may have acted, and what
+happens next follows from what the provider declares: with a native key the same call is safe to repeat; with a look-up we ask the
+vendor first; with neither, a person decides. The provider is handed in.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from integrations.exceptions import AuthenticationFailed, HospientError, ProviderError
+from integrations.models import Operation, OperationStatus
+from integrations.sync import health
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 8
+"""With the backoff of `sync.health` the last one comes after about twenty minutes on average, at most three quarters of an hour."""
+
+
+class Declared(Protocol):
+    """What delivering has to know of an operation: its manifest entry."""
+
+    idempotency: str
+    settle_seconds: int
+
+
+class Target(Protocol):
+    """The vendor's side of one operation."""
+
+    def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]: ...
+
+    def find(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None: ...
+
+
+def due(now: datetime | None = None) -> QuerySet[Operation]:
+    """Return what a worker should take up: due, or left behind by one that died; of each object only the earliest."""
+    now = now or timezone.now()
+    earlier = Operation.objects.filter(
+        integration=OuterRef("integration"), object_key=OuterRef("object_key"), id__lt=OuterRef("id"), status__in=Operation.OPEN
+    ).exclude(object_key="")
+    waiting = Q(status__in=(OperationStatus.PENDING, OperationStatus.UNKNOWN), next_attempt_at__lte=now)
+    left_behind = Q(status=OperationStatus.SENDING, lease_until__lt=now)
+    return Operation.objects.filter(waiting | left_behind).exclude(Exists(earlier)).order_by("id")
+
+
+class Delivery:
+    """One attempt at one operation. `done` applies the answer to the hotel's rows, in the transaction that closes the operation."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        declared: Declared,
+        done: Callable[[Operation, Mapping[str, Any]], None],
+        refused: Callable[[Operation, HospientError], None] = lambda operation, error: None,
+    ) -> None:
+        self.operation = operation
+        self.declared = declared
+        self.done = done
+        self.refused = refused
+        self.owner = uuid.uuid4()
+
+    def claim(self) -> bool:
+        """Take the operation for this worker, unless it is not due, another has it, or an earlier one of its object is open."""
+        now = timezone.now()
+        claimed = (
+            Operation.objects.filter(pk__in=due(now).filter(pk=self.operation.pk).values("pk"))
+            .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+            .update(status=OperationStatus.SENDING, lease_owner=self.owner, lease_until=now + LEASE, attempts=F("attempts") + 1)
+        )
+        if claimed:
+            self.operation.refresh_from_db()
+        return bool(claimed)
+
+    def keep_alive(self) -> None:
+        """Prolong the lease: one operation may take several slow calls."""
+        Operation.objects.filter(pk=self.operation.pk, lease_owner=self.owner).update(lease_until=timezone.now() + LEASE)
+
+    def attempt(self, target: Target) -> Operation:
+        """Do it, and write down what came of it. Call only after `claim` said yes."""
+        operation = self.operation
+        key = str(operation.uuid)
+        before = operation.maybe_sent_at
+        try:
+            if before and (answer := self._resolve(target, key, before)) is not None:
+                return self._close(answer)
+            if self.operation.status != OperationStatus.SENDING:
+                return self.operation
+            self._save(maybe_sent_at=timezone.now())
+            return self._close(target.send(operation.payload, key))
+        except HospientError as error:
+            return self._failed(error, before)
+
+    def _resolve(self, target: Target, key: str, sent_at: datetime) -> Mapping[str, Any] | None:
+        """Settle what became of an earlier attempt: the vendor's answer if it had an effect, None if it may be sent (again)."""
+        if self.declared.idempotency == "native":
+            return None
+        if self.declared.idempotency == "lookup":
+            if (answer := target.find(self.operation.payload, key)) is not None:
+                return answer
+            settled_at = sent_at + timedelta(seconds=self.declared.settle_seconds)
+            if timezone.now() < settled_at:
+                self._release(OperationStatus.UNKNOWN, settled_at)
+            return None
+        self._release(OperationStatus.UNKNOWN, None)
+        return None
+
+    def _close(self, answer: Mapping[str, Any]) -> Operation:
+        with transaction.atomic():
+            self._save(
+                status=OperationStatus.DONE,
+                answer=dict(answer),
+                vendor_reference=str(answer.get("reference", ""))[:192],
+                done_at=timezone.now(),
+                maybe_sent_at=None,
+                next_attempt_at=None,
+                lease_owner=None,
+                lease_until=None,
+                error_code="",
+                error_message="",
+                hint="",
+            )
+            self.done(self.operation, answer)
+            health.succeeded(self.operation.integration_id)
+        return self.operation
+
+    def _failed(self, error: HospientError, before: datetime | None) -> Operation:
+        operation = self.operation
+        maybe_done = isinstance(error, ProviderError) and error.maybe_done
+        # A definite refusal takes back this attempt's doubt, but not that of an earlier one.
+        sent_at = operation.maybe_sent_at if maybe_done else before
+        self._save(error_code=error.code, error_message=error.message, hint=error.hint, maybe_sent_at=sent_at)
+        if isinstance(error, AuthenticationFailed) or not error.retryable:
+            health.failed(operation.integration_id, error)
+        if sent_at and self.declared.idempotency == "none":
+            return self._release(OperationStatus.UNKNOWN, None)
+        if not (error.retryable or maybe_done) or operation.attempts >= MAX_ATTEMPTS:
+            # What may have happened is never called dead: somebody would do it again.
+            with transaction.atomic():
+                self._release(OperationStatus.UNKNOWN if sent_at else OperationStatus.DEAD, None)
+                self.refused(operation, error)
+            return operation
+        retry_at = getattr(error, "retry_at", None) or timezone.now() + health.backoff(operation.attempts)
+        return self._release(OperationStatus.UNKNOWN if sent_at else OperationStatus.PENDING, retry_at)
+
+    def _release(self, status: OperationStatus, retry_at: datetime | None) -> Operation:
+        self._save(status=status, next_attempt_at=retry_at, lease_owner=None, lease_until=None)
+        return self.operation
+
+    def _save(self, **changes: Any) -> None:
+        Operation.objects.filter(pk=self.operation.pk, lease_owner=self.owner).update(**changes)
+        for name, value in changes.items():
+            setattr(self.operation, name, value)
+
+
+def retry(operation: Operation, *, send_again: bool = False) -> bool:
+    """Make an operation due at once, on a person's word. `send_again` gives up the doubt whether an earlier attempt had an effect: for an
+    operation whose outcome nobody can look up, that is what a person's word means."""
+    doubt = None if send_again else operation.maybe_sent_at
+    waiting = (OperationStatus.DEAD, OperationStatus.UNKNOWN, OperationStatus.PENDING)
+    return bool(
+        Operation.objects.filter(pk=operation.pk, status__in=waiting).update(
+            status=OperationStatus.UNKNOWN if doubt else OperationStatus.PENDING,
+            maybe_sent_at=doubt,
+            attempts=0,
+            next_attempt_at=timezone.now(),
+        )
+    )

@@ -1,0 +1,153 @@
+"""Puts a provider together for an integration: its fields read, its client guarded, logged, paced and signed in."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from pydantic import SecretStr, ValidationError
+
+from hotels.models import Hotel
+from integrations.exceptions import InvalidInput
+from integrations.models import Direction, Integration, IntegrationLog, LogStatus, OperationType
+from integrations.security.egress import Egress
+from integrations.services import registry
+from integrations.services.base import HotelFacts, Provider
+from integrations.services.inputs import field_errors
+from integrations.services.manifest import Manifest, ProviderFields
+from integrations.services.tokens import RowTokenStore
+from integrations.transport.auth import TokenStore
+from integrations.transport.breaker import Breaker
+from integrations.transport.budget import Budget
+from integrations.transport.client import Client, Exchange, Policy
+
+
+class LogBook:
+    """Collects the calls made for one cause and writes them as log rows."""
+
+    def __init__(self, integration_id: int | None, operation_type: OperationType) -> None:
+        self.integration_id = integration_id
+        self.operation_type = operation_type
+        self.pending: list[IntegrationLog] = []
+        self.after_call: Callable[[], None] = lambda: None
+        """Called after every call: whoever holds a lease prolongs it here."""
+
+    def add(self, exchange: Exchange) -> None:
+        self.pending.append(
+            IntegrationLog(
+                integration_id=self.integration_id,
+                operation_type=self.operation_type,
+                operation_name=exchange.operation_name,
+                direction=Direction.OUTBOUND,
+                status=LogStatus.SUCCESS if exchange.status == "success" else LogStatus.FAILED,
+                request_data=exchange.request_data,
+                response_data=exchange.response_data,
+                http_status=exchange.http_status,
+                attempt=exchange.attempt,
+                error_code=exchange.error_code,
+                error_message=exchange.error_message,
+                processing_time=exchange.processing_time,
+                correlation_id=exchange.correlation_id,
+            )
+        )
+        self.after_call()
+
+    def flush(self) -> None:
+        """Write what was collected; for a connection that is not saved yet there is no row to write it for."""
+        pending, self.pending = self.pending, []
+        if self.integration_id:
+            IntegrationLog.objects.bulk_create(pending)
+
+
+def read_fields(manifest: Manifest, config: Mapping[str, Any], credentials: Mapping[str, Any]) -> tuple[ProviderFields, ProviderFields]:
+    """Read config and credentials as the manifest declares them. Raises InvalidInput naming each field."""
+    errors: dict[str, str] = {}
+    read: list[ProviderFields] = []
+    for name, model, values in (("config", manifest.config, config), ("credentials", manifest.credentials, credentials)):
+        try:
+            read.append(model.model_validate(dict(values)))
+        except ValidationError as error:
+            errors |= field_errors(error, name)
+    if errors:
+        raise InvalidInput(errors)
+    return read[0], read[1]
+
+
+def secrets_of(credentials: ProviderFields) -> tuple[str, ...]:
+    """Return every secret value, for redaction."""
+    values = (getattr(credentials, name) for name in type(credentials).model_fields)
+    return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value())
+
+
+@contextmanager
+def connected(
+    *,
+    hotel: Hotel,
+    slug: str,
+    environment: str,
+    config: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    tokens: TokenStore,
+    log: LogBook,
+    budget_owner: str,
+) -> Iterator[Provider]:
+    """Yield a provider that may be called, and write its log at the end. Raises InvalidInput, DecryptionFailed, EgressBlocked."""
+    provider_class = registry.get(slug)
+    manifest = provider_class.manifest
+    config_fields, credential_fields = read_fields(manifest, config, credentials)
+    base_url = provider_class.base_url(environment, config_fields)
+    shared_by = {"application": manifest.slug, "gateway": provider_class.budget_key(config_fields) or base_url, "integration": budget_owner}
+    egress = Egress.from_settings()
+    egress.check_url(base_url)
+    client = Client(
+        provider=manifest.name,
+        base_url=base_url,
+        auth=provider_class.auth(config_fields, credential_fields, tokens),
+        errors=provider_class.errors,
+        policy=Policy(total_seconds=settings.INTEGRATION_TIMEOUT / 1000, attempts=settings.INTEGRATION_RETRY_ATTEMPTS + 1),
+        egress=egress,
+        breaker=Breaker(f"{manifest.slug}:{budget_owner}"),
+        budget=manifest.rate
+        and Budget(f"{manifest.slug}:{shared_by[manifest.rate.shared_by]}", manifest.rate.requests, manifest.rate.per_seconds),
+        log=log.add,
+        secrets=secrets_of(credential_fields),
+    )
+    try:
+        yield provider_class(
+            client=client,
+            config=config_fields,
+            credentials=credential_fields,
+            hotel=HotelFacts(name=hotel.name, currency=hotel.currency, time_zone=hotel.time_zone, country=hotel.country),
+        )
+    finally:
+        client.close()
+        log.flush()
+
+
+@contextmanager
+def provider_for(integration: Integration, log: LogBook) -> Iterator[Provider]:
+    """Yield the provider of a stored integration."""
+    with connected(
+        hotel=integration.hotel,
+        slug=integration.provider,
+        environment=integration.environment,
+        config=integration.config,
+        credentials=integration.credentials.reveal(),
+        tokens=RowTokenStore(integration.pk),
+        log=log,
+        budget_owner=str(integration.pk),
+    ) as provider:
+        yield provider
+
+
+def unused_config(manifest: Manifest, config: Mapping[str, Any]) -> list[str]:
+    """Name the config keys this vendor's provider does not use."""
+    known: set[str] = set()
+    for name, declared in manifest.config.model_fields.items():
+        known.add(name)
+        alias = declared.validation_alias
+        known.update(str(choice) for choice in getattr(alias, "choices", [alias] if alias else []))
+    return sorted(key for key in config if key not in known)
+
+
+__all__ = ["LogBook", "connected", "provider_for", "read_fields", "secrets_of", "unused_config"]

@@ -1,0 +1,121 @@
+"""From the ids people send to the hotel's rows and the vendor's ids, and back.
+
+In a request a number is Hospient's own id, a text the vendor's. A row of another hotel answers as one that never existed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from hotels.models import Guest, GuestCheck, HotelRecord, Notification, Reservation, ReservationStatus, Room
+from integrations.exceptions import InvalidInput, RequestRejected
+from integrations.models import ExternalReference, Integration, Operation
+from integrations.sync.bindings import BINDINGS
+from integrations.sync.rows import Table, as_stored
+
+
+class References:
+    """The references of one integration."""
+
+    def __init__(self, integration: Integration) -> None:
+        self.integration = integration
+
+    # --- from a request to rows and ids ----------------------------------------------------------------------------------------
+
+    def external_id(self, record_type: str, row: models.Model | None) -> str:
+        """Return what this vendor calls a row; empty if it does not know it."""
+        if row is None:
+            return ""
+        found = ExternalReference.objects.filter(
+            integration=self.integration, record_type=record_type, object_id=row.pk, deleted_at__isnull=True
+        ).order_by("-synced_at")
+        return found.values_list("external_id", flat=True).first() or ""
+
+    def row(self, record_type: str, external_id: str) -> Any:
+        """Return the hotel's row a vendor's id stands for, or None."""
+        object_id = (
+            ExternalReference.objects.filter(integration=self.integration, record_type=record_type, external_id=external_id)
+            .values_list("object_id", flat=True)
+            .first()
+        )
+        return BINDINGS[record_type].model.objects.filter(pk=object_id).first() if object_id else None
+
+    def guest(self, reference: int | str | None, field: str = "guest_id") -> tuple[Guest | None, str]:
+        """Return the guest and what this vendor calls them. Raises InvalidInput for a number this hotel has no guest for."""
+        return self._find(Guest, "guest", reference, field)
+
+    def reservation(self, reference: int | str | None, field: str = "reservation_id") -> tuple[Reservation | None, str]:
+        return self._find(Reservation, "reservation", reference, field)
+
+    def notification(self, reference: int | str, field: str = "notification_id") -> tuple[Notification | None, str]:
+        return self._find(Notification, "notification", reference, field)
+
+    def _find(self, model: type[HotelRecord], record_type: str, reference: int | str | None, field: str) -> tuple[Any, str]:
+        if reference in (None, ""):
+            return None, ""
+        if isinstance(reference, str):
+            return self.row(record_type, reference), reference
+        row = model.objects.filter(hotel=self.integration.hotel_id, pk=reference).first() if abs(reference) < 2**63 else None
+        if row is None:
+            raise InvalidInput({field: f"This hotel has no {model._meta.verbose_name} {reference}."})
+        return row, self.external_id(record_type, row)
+
+    def check_room(self, number: str, field: str = "room_number") -> None:
+        """Refuse a room the hotel does not have. A hotel whose rooms are not known (it has no PMS here) may name any."""
+        rooms = Room.live.filter(hotel=self.integration.hotel_id)
+        if number and not rooms.filter(number=number).exists() and rooms.exists():
+            raise InvalidInput({field: f"This hotel has no room “{number}”. Check the number; 0101 and 101 are different rooms."})
+
+    def in_house(self, room_number: str) -> Reservation | None:
+        """Return the reservation that is in house in a room, if exactly one is."""
+        found = Reservation.live.filter(hotel=self.integration.hotel_id, room_number=room_number, status=ReservationStatus.IN_HOUSE)[:2]
+        return found[0] if len(found) == 1 else None
+
+    # --- at delivery -----------------------------------------------------------------------------------------------------------
+
+    def complete(self, payload: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
+        """Fill in a vendor's id that was not known when the operation was written down: the check a void speaks of."""
+        if payload.get("check_external_id") != "":
+            return dict(payload)
+        check = GuestCheck.objects.filter(pk=operation.object_id).first()
+        if not (external_id := self.external_id("guest_check", check)):
+            raise RequestRejected("The check never reached the vendor, so there is nothing to void.", hint="Retry its posting first.")
+        return dict(payload) | {"check_external_id": external_id}
+
+    # --- from an answer to rows ------------------------------------------------------------------------------------------------
+
+    def remember(self, record_type: str, external_id: str, row: models.Model) -> None:
+        """Tie a row that Hospient made to what the vendor calls it; from here on the vendor's changes are merged into it."""
+        ExternalReference.objects.update_or_create(
+            integration=self.integration,
+            record_type=record_type,
+            external_id=external_id,
+            defaults={
+                "object_id": row.pk,
+                "snapshot": self._snapshot(record_type, row),
+                "content_hash": "",
+                "synced_at": timezone.now(),
+                "deleted_at": None,
+            },
+        )
+
+    def agree(self, record_type: str, row: models.Model | None, **values: Any) -> None:
+        """Note that hotel and vendor both have these values now, so that the vendor's echo is no change."""
+        if row is None:
+            return
+        row.__class__.objects.filter(pk=row.pk).update(**values, updated_at=timezone.now())
+        columns = Table(BINDINGS[record_type]).fields
+        reference = ExternalReference.objects.filter(integration=self.integration, record_type=record_type, object_id=row.pk).first()
+        if reference:
+            reference.snapshot |= {name: as_stored(columns[name], value) for name, value in values.items() if name in columns}
+            reference.save(update_fields=["snapshot"])
+
+    def _snapshot(self, record_type: str, row: models.Model) -> dict[str, Any]:
+        binding = BINDINGS[record_type]
+        columns = Table(binding).fields
+        snapshot = {name: as_stored(columns[name], getattr(row, name)) for name in binding.copied}
+        for name, (attribute, target) in binding.relations.items():
+            snapshot[name] = self.external_id(target, getattr(row, attribute))
+        return snapshot

@@ -1,0 +1,298 @@
+"""What can be done with an integration: test it, sync it, push through it. API, console, commands and workers call nothing else.
+
+`PosService`, `PmsService` and `GuestManagementService` add the operations of their kind.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from typing import Any, ClassVar
+
+from django.db import IntegrityError, transaction
+
+from integrations.exceptions import HospientError, IntegrationInactive, InvalidInput, ReauthorizationRequired, UnsupportedOperation
+from integrations.models import (
+    Direction,
+    Integration,
+    IntegrationLog,
+    IntegrationStatus,
+    LogStatus,
+    Operation,
+    OperationStatus,
+    OperationType,
+    RunMode,
+    SyncRun,
+    Trigger,
+)
+from integrations.outbox import deliver, enqueue
+from integrations.records import Page, StreamQuery
+from integrations.security.redaction import redact
+from integrations.services import effects, manifest, registry
+from integrations.services.base import Provider
+from integrations.services.connect import LogBook, provider_for
+from integrations.services.references import References
+from integrations.sync import health, schedule
+from integrations.sync.runner import Runner
+from integrations.transport import correlation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestOutcome:
+    """What a connection test found."""
+
+    __test__ = False  # not a test case, whatever its name says
+
+    success: bool
+    message: str
+    hint: str = ""
+    code: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    processing_time: int = 0
+    """Milliseconds."""
+
+    @property
+    def connection(self) -> str:
+        return "ok" if self.success else "failed"
+
+
+def run_test(open_provider: Callable[[LogBook], Any], log: LogBook) -> TestOutcome:
+    """Test a connection and say what was found; a failure is an outcome, not an exception."""
+    started = time.monotonic()
+    try:
+        with open_provider(log) as provider:
+            report = provider.test_connection()
+    except HospientError as error:
+        outcome = {"success": False, "message": error.message, "hint": error.hint, "code": error.code}
+    else:
+        outcome = {"success": True, "message": report.summary, "details": dict(report.details)}
+    return TestOutcome(**outcome, processing_time=int((time.monotonic() - started) * 1000))
+
+
+class IntegrationService:
+    """One integration, on behalf of one user or cause."""
+
+    kind: ClassVar[manifest.Kind]
+
+    def __init__(self, integration: Integration, *, user: Any = None, trigger: Trigger = Trigger.API) -> None:
+        self.integration = integration
+        self.user = user
+        self.trigger = trigger
+        self.references = References(integration)
+
+    @property
+    def provider(self) -> type[Provider]:
+        return registry.get(self.integration.provider)
+
+    def streams(self) -> tuple[manifest.Stream, ...]:
+        return self.provider.manifest.streams
+
+    def operations(self) -> tuple[manifest.Operation, ...]:
+        return self.provider.manifest.operations
+
+    # --- test ------------------------------------------------------------------------------------------------------------------
+
+    def test_connection(self) -> TestOutcome:
+        """Call the vendor with the stored credentials, and note the outcome at the integration."""
+        integration = self.integration
+        with correlation.bind(correlation.current()) as cause:
+            outcome = run_test(lambda log: provider_for(integration, log), LogBook(integration.pk, OperationType.TEST))
+            IntegrationLog.objects.create(
+                integration=integration,
+                operation_type=OperationType.TEST,
+                operation_name="test_connection",
+                direction=Direction.OUTBOUND,
+                status=LogStatus.SUCCESS if outcome.success else LogStatus.FAILED,
+                response_data=redact(dict(outcome.details)),
+                error_code=outcome.code,
+                error_message=outcome.message if not outcome.success else "",
+                processing_time=outcome.processing_time,
+                correlation_id=cause,
+            )
+        if outcome.success:
+            health.succeeded(integration.pk)
+        else:
+            health.failed(integration.pk, HospientError(outcome.message, hint=outcome.hint))
+        integration.refresh_from_db()
+        return outcome
+
+    # --- sync ------------------------------------------------------------------------------------------------------------------
+
+    def request_sync(self, stream: str, **options: Any) -> tuple[SyncRun, bool]:
+        """Queue a run for a worker. Returns it, and False if one was open already. Takes what `sync` takes."""
+        return self._open(stream, **options)
+
+    def sync(self, stream: str, *, on_page: Callable[[SyncRun], None] = lambda run: None, **options: Any) -> SyncRun:
+        """Run a stream in this process, to its end.
+
+        `since` and `until` (date or datetime) read a past range and leave the live cursor alone; `full=True` reads everything and
+        compares; `confirm_deletions=True` lets a comparison delete however much it finds gone. Returns the run, also a failed one.
+        Raises UnsupportedOperation and IntegrationInactive.
+        """
+        run, _ = self._open(stream, **options)
+        return self.execute(run, on_page=on_page)
+
+    def refresh(self, stream: str, external_ids: Sequence[str]) -> SyncRun:
+        """Read single objects back: a webhook said that they changed."""
+        self._stream(stream)
+        run, _ = schedule.open_run(self.integration, stream, mode=RunMode.REFRESH, trigger=self.trigger, external_ids=external_ids)
+        return self.execute(run)
+
+    def execute(
+        self,
+        run: SyncRun,
+        *,
+        on_page: Callable[[SyncRun], None] = lambda run: None,
+        stopping: threading.Event | None = None,
+        keep_trying: bool = False,
+    ) -> SyncRun:
+        """Execute an open run. A worker passes `stopping` and `keep_trying`; see `sync.runner.Runner`."""
+        stream = self._stream(run.stream)
+        log = LogBook(self.integration.pk, OperationType.SYNC)
+
+        def pages(query: StreamQuery) -> Iterator[Page]:
+            with provider_for(self.integration, log) as provider:
+                yield from getattr(provider, stream.name)(query)
+
+        runner = Runner(run, stream, pages, flush_log=log.flush, on_page=on_page, stopping=stopping, keep_trying=keep_trying)
+        log.after_call = runner.keep_alive
+        with correlation.bind(run.correlation_id):
+            runner.execute()
+        self.integration.refresh_from_db()
+        if run.error_code == ReauthorizationRequired.code:
+            Integration.objects.filter(pk=self.integration.pk).update(next_sync_at=None)
+        return run
+
+    def _open(
+        self,
+        stream: str,
+        *,
+        since: date | datetime | None = None,
+        until: date | datetime | None = None,
+        full: bool = False,
+        confirm_deletions: bool = False,
+    ) -> tuple[SyncRun, bool]:
+        declared = self._stream(stream)
+        self._check_active()
+        ranged = since is not None or until is not None
+        if ranged and not declared.by_date:
+            raise UnsupportedOperation(f"{declared.label} cannot be read by date; leave the dates out.")
+        if ranged and full:
+            raise InvalidInput({"full": "Either a range of dates or a full sync."})
+        mode = RunMode.BACKFILL if ranged else RunMode.FULL if full or not declared.incremental else RunMode.INCREMENTAL
+        return schedule.open_run(
+            self.integration,
+            stream,
+            mode=mode,
+            trigger=self.trigger,
+            user=self.user,
+            since=self._moment(since),
+            until=self._moment(until),
+            confirm_deletions=confirm_deletions,
+        )
+
+    def _moment(self, day: date | datetime | None) -> datetime | None:
+        """Read a bare date as midnight at the hotel."""
+        if day is None or isinstance(day, datetime):
+            return day if day is None or day.tzinfo else day.replace(tzinfo=UTC)
+        return datetime.combine(day, clock_time(), tzinfo=self.integration.hotel.zone)
+
+    def _stream(self, name: str) -> manifest.Stream:
+        if (stream := self.provider.manifest.stream(name)) is None:
+            valid = ", ".join(stream.name for stream in self.streams()) or "none"
+            raise UnsupportedOperation(f"{self.provider.manifest.name} has no “{name}” to sync. Valid: {valid}.")
+        return stream
+
+    def _check_active(self) -> None:
+        if self.integration.status == IntegrationStatus.INACTIVE:
+            raise IntegrationInactive()
+
+    # --- push ------------------------------------------------------------------------------------------------------------------
+
+    def push(
+        self,
+        name: str,
+        *,
+        body: Any,
+        idempotency_key: str,
+        prepare: Callable[[], Mapping[str, Any]],
+    ) -> Operation:
+        """Write an operation down together with its cause, then try it at once.
+
+        `body` is what the caller asked (to recognise a repetition); `prepare` makes the hotel's rows and returns what `enqueue` takes. The
+        same key again returns the same operation. Raises UnsupportedOperation, IntegrationInactive, InvalidInput.
+        """
+        self._operation(name)
+        self._check_active()
+        asked = enqueue.fingerprint(name, body)
+        key = idempotency_key or f"once:{uuid.uuid4()}"
+        with correlation.bind(correlation.current()):
+            if operation := enqueue.find(self.integration, key, asked):
+                return operation
+            try:
+                with transaction.atomic():
+                    operation = enqueue.enqueue(self.integration, name, key=key, asked=asked, user=self.user, **prepare())
+            except IntegrityError:
+                if operation := enqueue.find(self.integration, key, asked):
+                    return operation
+                raise
+            return self.deliver(operation)
+
+    def deliver(self, operation: Operation) -> Operation:
+        """Try an operation now, if it is due and nobody else is at it."""
+        declared = self._operation(operation.name)
+        delivery = deliver.Delivery(operation, declared, effects.done, effects.refused)
+        if not delivery.claim():
+            operation.refresh_from_db()
+            return operation
+        log = LogBook(self.integration.pk, OperationType.API_CALL)
+        log.after_call = delivery.keep_alive
+        with correlation.bind(operation.correlation_id):
+            return delivery.attempt(_Target(self, operation, log))
+
+    def retry_operation(self, operation: Operation) -> Operation:
+        """Try an operation again on a person's word."""
+        self._check_active()
+        declared = self._operation(operation.name)
+        if operation.status == OperationStatus.DONE:
+            raise InvalidInput({"operation": "It is done already; there is nothing to retry."})
+        deliver.retry(operation, send_again=declared.idempotency == manifest.Idempotency.NONE)
+        return self.deliver(operation)
+
+    def _operation(self, name: str) -> manifest.Operation:
+        if (operation := self.provider.manifest.operation(name)) is None:
+            raise UnsupportedOperation(f"{self.provider.manifest.name} does not offer {name.replace('_', ' ')}.")
+        return operation
+
+    # --- read on demand --------------------------------------------------------------------------------------------------------
+
+    def ask(self, name: str, **arguments: Any) -> Any:
+        """Call a read that the provider declares. Raises what the vendor's refusal is."""
+        self._operation(name)
+        self._check_active()
+        with correlation.bind(correlation.current()):
+            with provider_for(self.integration, LogBook(self.integration.pk, OperationType.API_CALL)) as provider:
+                return getattr(provider, name)(**arguments)
+
+
+class _Target:
+    """The vendor's side of one operation, connected only when it is needed."""
+
+    def __init__(self, service: IntegrationService, operation: Operation, log: LogBook) -> None:
+        self.service = service
+        self.operation = operation
+        self.log = log
+
+    def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        return self._call(self.operation.name, payload, key)
+
+    def find(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+        return self._call(f"find_{self.operation.name}", payload, key)
+
+    def _call(self, method: str, payload: Mapping[str, Any], key: str) -> Any:
+        complete = self.service.references.complete(payload, self.operation)
+        with provider_for(self.service.integration, self.log) as provider:
+            return getattr(provider, method)(complete, key)

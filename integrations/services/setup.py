@@ -1,0 +1,259 @@
+"""Connecting a vendor and changing the connection: what may be stored, and what is said about it. Secrets go in, never out."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from django.db import transaction
+from django.utils import timezone
+from pydantic import SecretStr
+
+from hotels.models import Hotel
+from integrations.exceptions import EgressBlocked, InvalidInput
+from integrations.models import Integration, IntegrationStatus, IntegrationType, OperationType, WebhookSecret
+from integrations.security.egress import Egress
+from integrations.services import registry, tokens
+from integrations.services.base import Provider
+from integrations.services.connect import LogBook, connected, read_fields, unused_config
+from integrations.services.manifest import Manifest
+from integrations.services.service import TestOutcome, run_test
+from integrations.sync import schedule
+from integrations.sync.conflicts import Rule
+from integrations.transport.auth import MemoryTokenStore, check_header
+
+MASKS = ("•", "…", "****")
+"""A value that begins so is what we showed, sent back: it changes nothing."""
+_TEXTS = {"provider_name": 120, "provider_version": 20}
+
+
+def create_integration(hotel: Hotel, data: Mapping[str, Any], *, user: Any = None) -> tuple[Integration, list[str]]:
+    """Store a connection from a body such as the seed's, and return it with warnings a person should read. Raises InvalidInput."""
+    integration = Integration(hotel=hotel)
+    return _store(integration, data, partial=False)
+
+
+def update_integration(
+    integration: Integration, data: Mapping[str, Any], *, user: Any = None, partial: bool
+) -> tuple[Integration, list[str]]:
+    """Change a connection. Credentials that are absent, empty or masked stay as they are. Raises InvalidInput."""
+    return _store(integration, data, partial=partial)
+
+
+def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) -> tuple[Integration, list[str]]:
+    errors: dict[str, str] = {}
+    _take_plain(integration, data, errors, partial=partial)
+    slug = integration.provider
+    manifest = registry.get(slug).manifest if slug in registry.providers() else None
+    if manifest is None and slug:
+        errors.setdefault("provider", f"“{slug}” is not a provider. Known: {', '.join(registry.providers())}.")
+    if errors or manifest is None:
+        raise InvalidInput(errors)
+
+    if integration.integration_type not in manifest.kinds:
+        raise InvalidInput(
+            {"provider": f"{manifest.name} is not a system of the type {integration.get_integration_type_display().lower()}."}
+        )
+    if integration.environment not in manifest.environments:
+        raise InvalidInput({"environment": f"Use one of: {', '.join(manifest.environments)}."})
+    credentials, changed = _merged_credentials(integration, manifest, data.get("credentials"))
+    _check_connection(integration, manifest, credentials)
+    _check_sync_settings(integration)
+    with transaction.atomic():
+        if changed:
+            integration.credentials = credentials
+            integration.credentials_set_at = timezone.now()
+        integration.next_sync_at = schedule.next_sync_at(integration)
+        integration.save()
+        if changed and integration.tokens:
+            tokens.forget(integration)
+        if (secret := data.get("webhook_secret")) and not _is_masked(secret):
+            set_webhook_secret(integration, secret)
+    return integration, warnings_for(integration)
+
+
+def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[str, str], *, partial: bool) -> None:
+    """Take over everything that is no secret; an absent field keeps its value in a partial change, and gets its default otherwise."""
+
+    def given(name: str, default: Any) -> Any:
+        return data[name] if data.get(name) is not None else getattr(integration, name) if partial else default
+
+    for name in ("config", "sync_settings", "credentials"):
+        if not isinstance(data.get(name) or {}, Mapping):
+            errors[name] = "Send a JSON object."
+    for name, limit in _TEXTS.items():
+        value = given(name, "")
+        if not isinstance(value, str) or len(value) > limit or "\x00" in value:
+            errors[name] = f"Send a text of at most {limit} characters."
+        setattr(integration, name, value)
+    kind = given("integration_type", "")
+    if kind not in IntegrationType.values:
+        errors["integration_type"] = f"Use one of: {', '.join(IntegrationType.values)}."
+    if not integration.provider_name and not data.get("provider"):
+        errors["provider_name"] = "Name the vendor, for example Square POS."
+    integration.integration_type = kind
+    integration.config = given("config", {})
+    integration.sync_settings = given("sync_settings", {})
+    integration.webhook_url = _url(given("webhook_url", ""), errors)
+    integration.environment = given("environment", "production")
+    status = given("status", IntegrationStatus.ACTIVE)
+    if status not in IntegrationStatus.values:
+        errors["status"] = f"Use one of: {', '.join(IntegrationStatus.values)}."
+    integration.status = status
+    if data.get("provider"):
+        integration.provider = str(data["provider"])
+    elif not integration.provider and not errors:
+        integration.provider = registry.find(integration.provider_name, kind)
+    if not integration.provider_name and integration.provider in registry.providers():
+        integration.provider_name = registry.get(integration.provider).manifest.name
+
+
+def _url(value: Any, errors: dict[str, str]) -> str:
+    if value:
+        try:
+            URLValidator(schemes=["http", "https"])(value)
+        except ValidationError:
+            errors["webhook_url"] = "Give the full address as it is registered at the vendor, beginning with https://."
+    return value if isinstance(value, str) else ""
+
+
+def _check_connection(integration: Integration, manifest: Manifest, credentials: Mapping[str, Any]) -> None:
+    """Refuse fields the provider cannot use, and an address that may not be called."""
+    config, fields = read_fields(manifest, integration.config, credentials)
+    for name in type(fields).model_fields:
+        value = getattr(fields, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str) and "\n" not in text.strip() and any(ord(character) < 32 for character in text):
+            raise InvalidInput({f"credentials.{name}": "It holds a line break or control character. Copy it from the vendor again."})
+    base_url = registry.get(manifest.slug).base_url(integration.environment, config)
+    if not base_url:
+        raise InvalidInput({"config.base_url": f"Give the address of your {manifest.name} system, beginning with https://."})
+    try:
+        Egress.from_settings().check_url(base_url)
+    except EgressBlocked as refusal:
+        raise InvalidInput({"config.base_url": str(refusal)}) from None
+
+
+def _check_sync_settings(integration: Integration) -> None:
+    settings = integration.sync_settings
+    schedule.check_settings(settings)
+    rules = settings.get("conflict_rules", {})
+    if not isinstance(rules, Mapping) or any(rule not in set(Rule) for rule in rules.values()):
+        raise InvalidInput({"sync_settings.conflict_rules": f"Map a record type or record_type.field to one of: {', '.join(Rule)}."})
+
+
+# --- credentials ---------------------------------------------------------------------------------------------------------------
+
+
+def _is_masked(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(MASKS)
+
+
+def _canonical_names(manifest: Manifest) -> dict[str, str]:
+    """Map every name a credential answers to (the seed writes `accessToken`) to its field."""
+    names: dict[str, str] = {}
+    for field, declared in manifest.credentials.model_fields.items():
+        names[field] = field
+        alias = declared.validation_alias
+        for choice in getattr(alias, "choices", [alias] if alias else []):
+            names[str(choice)] = field
+    return names
+
+
+def _merged_credentials(integration: Integration, manifest: Manifest, given: Any) -> tuple[dict[str, Any], bool]:
+    """Return the credentials as they shall be, and whether that is a change."""
+    names = _canonical_names(manifest)
+    stored = integration.credentials.reveal() if integration.credentials else {}
+    fresh = {names.get(name, name): value for name, value in (given or {}).items() if value not in (None, "") and not _is_masked(value)}
+    return stored | fresh, bool(fresh) and stored | fresh != stored
+
+
+def describe_credentials(integration: Integration) -> list[dict[str, Any]]:
+    """Say of each credential whether it is set, since when and what it ends in; never what it is."""
+    manifest = registry.get(integration.provider).manifest
+    stored = integration.credentials.reveal() if integration.credentials else {}
+    described = []
+    for name, declared in manifest.credentials.model_fields.items():
+        value = stored.get(name)
+        is_secret = SecretStr in (declared.annotation, *getattr(declared.annotation, "__args__", ()))
+        described.append(
+            {
+                "name": name,
+                "label": declared.title or name.replace("_", " ").capitalize(),
+                "is_secret": is_secret,
+                "is_set": bool(value),
+                "set_at": integration.credentials_set_at if value else None,
+                "ends_in": _ending(str(value)) if value and is_secret else None,
+                "value": value if value and not is_secret else None,
+            }
+        )
+    return described
+
+
+def _ending(secret: str) -> str:
+    """Two characters tell two tokens apart and give nothing away; of a short secret they would."""
+    return f"…{secret[-2:]}" if len(secret) >= 12 else "…"
+
+
+def set_webhook_secret(
+    integration: Integration, secret: str, *, key_id: str = "", overlap: timedelta = WebhookSecret.OVERLAP
+) -> WebhookSecret:
+    """Make `secret` the one webhooks are verified with; those before it pass until the overlap ends. Raises InvalidInput."""
+    if not isinstance(secret, str) or not 8 <= len(secret) <= 512:
+        raise InvalidInput({"webhook_secret": "Use between 8 and 512 characters."})
+    check_header("the webhook secret", secret)
+    ends = timezone.now() + overlap
+    with transaction.atomic():
+        for older in integration.webhook_secrets.all():
+            if older.secret.reveal().get("secret") == secret and older.is_active:
+                return older
+            if older.expires_at is None or older.expires_at > ends:
+                older.expires_at = ends
+                older.save(update_fields=["expires_at"])
+        return WebhookSecret.objects.create(integration=integration, secret={"secret": secret}, key_id=key_id)
+
+
+# --- what a person should know -------------------------------------------------------------------------------------------------
+
+
+def warnings_for(integration: Integration) -> list[str]:
+    """Return sentences about what was accepted but will not be used."""
+    manifest = registry.get(integration.provider).manifest
+    found = []
+    if unused := unused_config(manifest, integration.config):
+        found.append(
+            f"{manifest.name} does not use these config keys; they are kept as they are: {', '.join(unused)}. "
+            "The addresses of its interface are built in."
+        )
+    known = set(_canonical_names(manifest).values())
+    stored = integration.credentials.reveal() if integration.credentials else {}
+    if strange := sorted(set(stored) - known):
+        found.append(f"{manifest.name} does not use these credentials: {', '.join(strange)}.")
+    if not integration.webhook_secrets.exists() and manifest.webhooks:
+        found.append("Without a webhook secret every webhook is refused.")
+    return found
+
+
+def try_connection(hotel: Hotel, data: Mapping[str, Any], instance: Integration | None = None) -> TestOutcome:
+    """Test values that are not stored. With `instance`, credentials left empty are taken from it. Nothing is kept. Raises InvalidInput."""
+    manifest = registry.get(str(data.get("provider") or (instance.provider if instance else ""))).manifest
+    stored = instance or Integration(hotel=hotel)
+    credentials, _ = _merged_credentials(stored, manifest, data.get("credentials"))
+
+    @contextmanager
+    def open_provider(log: LogBook) -> Iterator[Provider]:
+        with connected(
+            hotel=hotel,
+            slug=manifest.slug,
+            environment=data.get("environment") or next(iter(manifest.environments)),
+            config=data.get("config") or {},
+            credentials=credentials,
+            tokens=MemoryTokenStore(),
+            log=log,
+            budget_owner=f"trial:{hotel.pk}",
+        ) as provider:
+            yield provider
+
+    return run_test(open_provider, LogBook(None, OperationType.TEST))
