@@ -15,7 +15,8 @@ __all__ = [
     "ConfigurationError", "CredentialsMissing", "DecryptionFailed", "IntegrationInactive",
     # what a vendor answered
     "ProviderError", "RetryableProviderError", "RateLimited", "ProviderUnavailable", "CircuitOpen",
-    "AuthenticationFailed", "ReauthorizationRequired", "RequestRejected", "VersionConflict", "UnexpectedResponse",
+    "AuthenticationFailed", "ReauthorizationRequired", "RequestRejected", "VersionConflict", "CursorExpired",
+    "UnexpectedResponse",
     # one record, one run, one capability
     "RecordRejected", "SyncInterrupted", "UnsupportedOperation", "InvalidInput", "ConflictDetected",
     # what we refuse
@@ -164,6 +165,13 @@ class VersionConflict(RequestRejected):
 
     code = "version_conflict"
     hint = "Read it again and repeat the change."
+
+
+class CursorExpired(ProviderError):
+    """The vendor no longer knows what changed since the last sync."""
+
+    code = "cursor_expired"
+    hint = "Nothing to do: everything is read again and compared."
 
 
 class UnexpectedResponse(ProviderError):

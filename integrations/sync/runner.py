@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from integrations.exceptions import HospientError, ProviderError, RetryableProviderError, SyncInterrupted
+from integrations.exceptions import CursorExpired, HospientError, ProviderError, RetryableProviderError, SyncInterrupted
 from integrations.models import (
     Direction,
     ExternalReference,
@@ -96,7 +96,7 @@ class Runner:
             self.run.refresh_from_db()
             return self.run
         try:
-            self._store_pages()
+            self._read()
             held_back = self._compare() if self.run.mode == RunMode.FULL and self.stream.compares else ""
         except LeaseLost:
             self.run.refresh_from_db()
@@ -162,6 +162,16 @@ class Runner:
             until=run.until,
             external_ids=tuple(run.external_ids),
         )
+
+    def _read(self) -> None:
+        """Store what the vendor has; if it no longer knows what changed since the cursor, everything, to be compared."""
+        try:
+            self._store_pages()
+        except CursorExpired:
+            if self.run.mode != RunMode.INCREMENTAL:
+                raise
+            self._save(mode=RunMode.FULL, checkpoint=None)
+            self._store_pages()
 
     def _store_pages(self) -> None:
         query = self._query()
