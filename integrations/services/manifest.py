@@ -57,9 +57,13 @@ class Stream(Declaration):
     """A cursor is understood: the stream can read only what changed."""
     by_date: bool = False
     """Takes `since` and `until` as a window of dates."""
+    scheduled: bool = True
+    """Part of a scheduled sync; False for what is only read when a webhook or a person asks."""
     by_id: bool = False
     """Takes `external_ids`: a webhook can have one object read."""
     deletes_by: DeletesBy = DeletesBy.FULL_COMPARISON
+    kind: Kind | None = None
+    """Which kind of integration it belongs to, where the manifest has several."""
 
     @property
     def compares(self) -> bool:
@@ -86,6 +90,8 @@ class Operation(Declaration):
     idempotency: Idempotency = Idempotency.NATIVE
     settle_seconds: int = 0
     """LOOKUP only: how long an effect may take to show at the vendor, before "not found" means "not done"."""
+    kind: Kind | None = None
+    """Which kind of integration it belongs to, where the manifest has several."""
 
 
 class RateBudget(Declaration):
