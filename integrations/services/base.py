@@ -68,6 +68,12 @@ class Provider(Generic[Config, Credentials]):
         raise NotImplementedError
 
     @classmethod
+    def offers(cls, name: str, config: Mapping[str, Any]) -> bool:
+        """Say whether a declared stream or operation can be used with a stored config (the generic provider needs an address for it).
+        What cannot is not shown and not scheduled; who asks for it all the same is told what is missing."""
+        return True
+
+    @classmethod
     def budget_key(cls, config: Config) -> str:
         """Return what the rate budget is shared by, beside the provider: the gateway's host, the application's id."""
         return ""

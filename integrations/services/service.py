@@ -88,10 +88,17 @@ class IntegrationService:
         return registry.get(self.integration.provider)
 
     def streams(self) -> tuple[manifest.Stream, ...]:
-        return self.provider.manifest.streams
+        """Return what can be synced with this integration."""
+        return tuple(stream for stream in self.provider.manifest.streams if self._offers(stream))
 
     def operations(self) -> tuple[manifest.Operation, ...]:
-        return self.provider.manifest.operations
+        return tuple(operation for operation in self.provider.manifest.operations if self._offers(operation))
+
+    def _belongs(self, declared: manifest.Stream | manifest.Operation) -> bool:
+        return declared.kind in (None, self.integration.integration_type)
+
+    def _offers(self, declared: manifest.Stream | manifest.Operation) -> bool:
+        return self._belongs(declared) and self.provider.offers(declared.name, self.integration.config)
 
     # --- test ------------------------------------------------------------------------------------------------------------------
 
@@ -201,7 +208,8 @@ class IntegrationService:
         return datetime.combine(day, clock_time(), tzinfo=self.integration.hotel.zone)
 
     def _stream(self, name: str) -> manifest.Stream:
-        if (stream := self.provider.manifest.stream(name)) is None:
+        stream = self.provider.manifest.stream(name)
+        if stream is None or not self._belongs(stream):
             valid = ", ".join(stream.name for stream in self.streams()) or "none"
             raise UnsupportedOperation(f"{self.provider.manifest.name} has no “{name}” to sync. Valid: {valid}.")
         return stream
@@ -263,7 +271,8 @@ class IntegrationService:
         return self.deliver(operation)
 
     def _operation(self, name: str) -> manifest.Operation:
-        if (operation := self.provider.manifest.operation(name)) is None:
+        operation = self.provider.manifest.operation(name)
+        if operation is None or not self._belongs(operation):
             raise UnsupportedOperation(f"{self.provider.manifest.name} does not offer {name.replace('_', ' ')}.")
         return operation
 
