@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             path=target.path,
             query=parse_qs(target.query, keep_blank_values=True),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("content-length") or 0)),
+            body=self.read_body(),
         )
         simulator = self.simulator
         if request.path.startswith("/_simulator/"):
@@ -180,6 +180,17 @@ class _Handler(BaseHTTPRequestHandler):
         return self.send(response, cut=bool(fault and fault.kind == "truncate"))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = answer  # noqa: N815
+
+    def read_body(self) -> bytes:
+        if self.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # trailers
+        return b"".join(parts)
 
     def command_simulator(self, request: SimRequest) -> SimResponse:
         name = request.path.removeprefix("/_simulator/")

@@ -1,0 +1,136 @@
+"""Turns Salesforce's rows into our records and our payloads into its fields. Pure.
+
+Only Contact is Salesforce's own. What holds feedback, chat and notifications is made by each org's administrator, so what objects and
+fields are called is a table here that a hotel's config may overrule, name by name.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from integrations.exceptions import RecordRejected
+from integrations.records import Record, Rejected
+
+# Ours -> theirs; empty where an org out of the box has no such field.
+GUEST_FIELDS = {
+    "given_name": "FirstName",
+    "family_name": "LastName",
+    "email": "Email",
+    "phone": "Phone",
+    "language": "",
+    "nationality": "",
+    "is_vip": "",
+}
+PREFERENCE_FIELDS = {"notes": "Description", "no_email": "HasOptedOutOfEmail", "no_calls": "DoNotCall"}
+_MESSAGE_FIELDS = {"guest_external_id": "Guest__c", "room_number": "Room_Number__c", "message": "Message__c"}
+FEEDBACK_FIELDS = _MESSAGE_FIELDS | {
+    "rating": "Rating__c",
+    "category": "Category__c",
+    "title": "Title__c",
+    "is_anonymous": "Is_Anonymous__c",
+    "submitted_at": "Submitted_At__c",
+}
+CHAT_MESSAGE_FIELDS = _MESSAGE_FIELDS | {
+    "message_type": "Message_Type__c",
+    "sender_type": "Sender_Type__c",
+    "sender_name": "Sender_Name__c",
+    "sent_at": "Sent_At__c",
+}
+NOTIFICATION_FIELDS = _MESSAGE_FIELDS | {
+    "title": "Title__c",
+    "category": "Category__c",
+    "priority": "Priority__c",
+    "notification_type": "Notification_Type__c",
+    "status": "Status__c",
+    "sent_at": "Sent_At__c",
+}
+
+SENDER_TYPES = ("guest", "staff", "system")
+PRIORITIES = ("low", "normal", "high", "urgent")
+STATUSES = ("pending", "sent", "delivered", "read", "failed")
+
+
+def moment(text: str) -> datetime:
+    """Read Salesforce's time ("2026-03-14T18:22:31.000+0000")."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _text(value: Any) -> str:
+    return str(value)
+
+
+def _rating(value: Any) -> int:
+    if not isinstance(value, int | Decimal) or value not in range(1, 6):
+        raise RecordRejected(f"The rating {value} is not a whole number from 1 to 5.")
+    return int(value)
+
+
+def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
+    return lambda value: str(value).lower() if str(value).lower() in words else other
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "is_vip": bool,
+    "is_anonymous": bool,
+    "rating": _rating,
+    "submitted_at": moment,
+    "sent_at": moment,
+    "sender_type": _one_of(SENDER_TYPES, "unknown"),
+    "priority": _one_of(PRIORITIES, "normal"),
+    "status": _one_of(STATUSES, "unknown"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectMap:
+    """One object as this org has it: its name, and what it calls our fields."""
+
+    record: type[Record]
+    name: str
+    fields: Mapping[str, str]
+    preferences: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(("Id", "IsDeleted", "SystemModstamp", *self.fields.values(), *self.preferences.values())))
+
+    def read(self, row: Mapping[str, Any]) -> Record:
+        """Return a row as a record. Raises RecordRejected."""
+        updated_at = moment(row["SystemModstamp"])
+        if row.get("IsDeleted"):
+            return self.gone(row["Id"], updated_at)
+        try:
+            values = {name: _READERS.get(name, _text)(row[column]) for name, column in self.fields.items() if row.get(column) is not None}
+        except ValueError as error:
+            raise RecordRejected(f"Salesforce sent a value that cannot be read: {error}") from error
+        if self.preferences:
+            values["preferences"] = self.read_preferences(row)
+        return self.record(external_id=row["Id"], updated_at=updated_at, **values)
+
+    def read_all(self, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[Rejected]]:
+        records, rejected = [], []
+        for row in rows:
+            try:
+                records.append(self.read(row))
+            except RecordRejected as error:
+                rejected.append(Rejected(external_id=row["Id"], record_type=self.record.record_type, reason=error.message, payload=row))
+        return records, rejected
+
+    def read_preferences(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the guest prefers, as plain JSON; what is not filled in is left out."""
+        held = {name: row.get(column) for name, column in self.preferences.items()}
+        return {name: str(value) if isinstance(value, Decimal) else value for name, value in held.items() if value not in (None, "")}
+
+    def gone(self, external_id: str, when: datetime) -> Record:
+        return self.record(external_id=external_id, updated_at=when, deleted=True)
+
+    def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a payload's values under Salesforce's names; empty ones are left out."""
+        return {column: payload[name] for name, column in self.fields.items() if payload.get(name) not in (None, "")}
+
+
+def feedback_payload(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out of anonymous feedback what would say whose it is."""
+    return {**payload, "guest_external_id": "", "room_number": ""} if payload.get("is_anonymous") else payload

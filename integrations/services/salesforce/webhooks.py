@@ -1,0 +1,36 @@
+"""Reads Salesforce's outbound messages, decoded from SOAP. Pure.
+
+A message carries the fields somebody chose and only their latest values, so it just says what to read again. What a Flow or an Apex
+callout sends follows our own webhook contract and is not read here.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from integrations.records import InboundEvent
+
+OBJECTS = {
+    "Contact": ("guest", "guest_data"),
+    "Feedback__c": ("feedback", "feedback"),
+    "Chat_Message__c": ("chat_message", "chat_messages"),
+    "Notification__c": ("notification", "notifications"),
+}
+"""Their object -> record type, and the stream that reads it. An org that calls its objects otherwise sends a callout instead."""
+
+
+def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
+    """Return the events of one message: up to 100 notifications, each with an id that stays the same when it is sent again."""
+    return list(_events(body.get("Notification"))) if isinstance(body, dict) else []
+
+
+def _events(notifications: Any) -> Iterator[InboundEvent]:
+    for notification in notifications if isinstance(notifications, list) else ():
+        row = notification["sObject"]
+        record_type, stream = OBJECTS.get(row["type"], ("", ""))
+        yield InboundEvent(
+            event_type=row["type"] or "unknown",
+            event_id=notification["Id"],
+            object_type=record_type,
+            object_id=row.get("Id", ""),
+            refresh=(stream,) if stream else (),
+        )
