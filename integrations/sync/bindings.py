@@ -19,7 +19,7 @@ from integrations.sync.matching import match_guests, match_rooms
 Matcher = Callable[[int, list[Any]], Mapping[str, tuple[int, str]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Binding:
     record: type[Record]
     model: type[models.Model]
