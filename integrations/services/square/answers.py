@@ -1,0 +1,134 @@
+"""How Square wraps its answers and tells its errors. What is inside is `mapping.py`'s business."""
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from integrations.exceptions import (
+    AuthenticationFailed,
+    ProviderUnavailable,
+    RateLimited,
+    ReauthorizationRequired,
+    RequestRejected,
+    UnexpectedResponse,
+    VersionConflict,
+)
+from integrations.services.square.mapping import Order
+from integrations.transport.client import ErrorRules, Response
+
+A = TypeVar("A", bound=BaseModel)
+
+SCOPES = {
+    "/v2/locations": "MERCHANT_PROFILE_READ",
+    "/v2/catalog": "ITEMS_READ",
+    "/v2/orders": "ORDERS_READ, ORDERS_WRITE and, to pay, PAYMENTS_WRITE",
+    "/v2/payments": "PAYMENTS_READ and PAYMENTS_WRITE",
+}
+"""Path -> the permissions its calls need (Square's contract of 2025-08-20)."""
+
+
+class Found(BaseModel):
+    """One page of a search, or one batch. The last page has no cursor."""
+
+    objects: list[Any] = []
+    orders: list[Any] = []
+    cursor: str = ""
+    latest_time: str = ""
+
+
+class OrderAnswer(BaseModel):
+    order: Order
+
+
+class Payment(BaseModel):
+    id: str
+    status: str = ""
+
+
+class PaymentAnswer(BaseModel):
+    payment: Payment
+
+
+class Location(BaseModel):
+    id: str
+    name: str = ""
+    status: str = ""
+    currency: str = ""
+    timezone: str = ""
+    merchant_id: str = ""
+
+
+class LocationsAnswer(BaseModel):
+    locations: list[Location] = []
+
+
+class Subscription(BaseModel):
+    id: str
+    notification_url: str = ""
+    event_types: list[str] = []
+    enabled: bool = True
+    signature_key: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        return {"id": self.id, "url": self.notification_url, "event_types": self.event_types, "is_enabled": self.enabled}
+
+
+class SubscriptionAnswer(BaseModel):
+    subscription: Subscription
+
+
+class SubscriptionsAnswer(BaseModel):
+    subscriptions: list[Subscription] = []
+
+
+class KeyAnswer(BaseModel):
+    signature_key: str
+
+
+def read(model: type[A], response: Response) -> A:
+    """Return the answer as `model`. Raises UnexpectedResponse."""
+    try:
+        return model.model_validate(response.json())
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise UnexpectedResponse(
+            f"Square's answer is not what its documentation promises: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
+            provider=response.provider,
+            operation=response.operation,
+            status=response.status,
+            maybe_done=response.maybe_done,
+        ) from error
+
+
+def read_error(response: Response) -> tuple[str, str]:
+    """Return code and message of the first error: the status belongs to that one (docs, "Handling errors", 2026-03)."""
+    body = response.json()
+    errors = body.get("errors") if isinstance(body, dict) else None
+    error = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    code, detail, where = (str(error.get(name) or "") for name in ("code", "detail", "field"))
+    if code == "INSUFFICIENT_SCOPES":
+        needed = next((scope for path, scope in SCOPES.items() if path in response.url), "more than it has")
+        return code, f"The access token lacks a permission. This needs {needed}."
+    return code, f"{detail} ({where})" if where else detail
+
+
+# The set of codes is open: the contract lists 153 and leaves out VERSION_MISMATCH, which is sent (forum 855, 2026-03).
+ERRORS = ErrorRules(
+    read=read_error,
+    in_success=True,
+    table={
+        (None, "ACCESS_TOKEN_REVOKED"): ReauthorizationRequired,
+        (None, "ACCESS_TOKEN_EXPIRED"): AuthenticationFailed,
+        (None, "UNAUTHORIZED"): AuthenticationFailed,
+        (None, "INSUFFICIENT_SCOPES"): RequestRejected,
+        (None, "VERSION_MISMATCH"): VersionConflict,
+        (None, "CONFLICT"): VersionConflict,
+        (None, "RATE_LIMITED"): RateLimited,
+        (None, "too_many_requests"): RateLimited,  # the token endpoint, in the words of its first version
+        (None, "TEMPORARY_ERROR"): ProviderUnavailable,
+        (None, "INTERNAL_SERVER_ERROR"): ProviderUnavailable,
+        (None, "SERVICE_UNAVAILABLE"): ProviderUnavailable,
+        (None, "BAD_GATEWAY"): ProviderUnavailable,
+        (None, "GATEWAY_TIMEOUT"): ProviderUnavailable,
+    },
+)

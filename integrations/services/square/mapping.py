@@ -1,0 +1,349 @@
+"""Square's catalog objects and orders to our records, and a guest check to Square's order: pure functions.
+
+The pydantic models name what we read of Square's objects, and are the reason a malformed one is rejected with. Everything else in an
+object is ignored, so that a new field or type of Square changes nothing.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from integrations.exceptions import RecordRejected
+from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList, Record
+
+M = TypeVar("M", bound=BaseModel)
+
+CHECK_STATUS = {"DRAFT": "draft", "OPEN": "open", "COMPLETED": "closed", "CANCELED": "voided"}
+EXTERNAL_TYPES = {"credit_card": "CARD", "debit_card": "CARD", "bank_transfer": "BANK_TRANSFER", "room_charge": "STORED_BALANCE"}
+"""Our payment methods -> ExternalPaymentDetails.type; the rest is OTHER."""
+ORDER_TAX = {"uid": "tax", "name": "Tax", "type": "ADDITIVE", "scope": "ORDER"}
+MINOR_DIGITS = dict.fromkeys(
+    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"], 0
+)
+MINOR_DIGITS |= dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
+"""ISO 4217: digits of the smallest unit, where they are not two."""
+TAX_DIGITS = 5
+"""Decimals of a tax percentage we send; enough to hit any amount of tax on a check below 100,000.00 exactly."""
+
+
+# --- money ---------------------------------------------------------------------------------------------------------------------
+
+
+class Money(BaseModel):
+    amount: int = 0
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+    @property
+    def value(self) -> Decimal:
+        return Decimal(self.amount).scaleb(-MINOR_DIGITS.get(self.currency, 2))
+
+
+def to_money(value: Decimal | str, currency: str) -> dict[str, Any]:
+    """Return an amount as Square's Money: an integer in the currency's smallest unit."""
+    return {"amount": int(Decimal(value).scaleb(MINOR_DIGITS.get(currency, 2)).quantize(Decimal(1))), "currency": currency}
+
+
+# --- the catalog ---------------------------------------------------------------------------------------------------------------
+
+
+class CatalogObject(BaseModel):
+    """What all types share. A subclass adds what it reads of its type's `<type>_data`."""
+
+    id: str = Field(min_length=1)
+    version: int | None = None
+    updated_at: datetime | None = None
+    present_at_all_locations: bool = True
+    present_at_location_ids: frozenset[str] = frozenset()
+    absent_at_location_ids: frozenset[str] = frozenset()
+    is_deleted: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def take_in_data(cls, found: Any) -> Any:
+        if not isinstance(found, dict):
+            return found
+        data = found.get(f"{found.get('type', '')}_data".lower()) or {}
+        if not isinstance(data, dict):
+            raise ValueError("its data is not an object")
+        return {**data, **found}
+
+    @property
+    def common(self) -> dict[str, Any]:
+        return {"external_id": self.id, "version": self.version, "updated_at": self.updated_at}
+
+    def is_offered(self, location_id: str) -> bool:
+        if self.present_at_all_locations:
+            return not self.is_deleted and location_id not in self.absent_at_location_ids
+        return not self.is_deleted and location_id in self.present_at_location_ids
+
+
+class CategoryRef(BaseModel):
+    id: str = ""
+    ordinal: int = 0
+
+
+class Category(CatalogObject):
+    name: str
+    parent_category: CategoryRef = CategoryRef()
+
+    def record(self, location_id: str) -> MenuCategory:
+        parent = self.parent_category
+        return MenuCategory(**self.common, name=self.name, position=_position(parent.ordinal), parent_external_id=parent.id)
+
+
+class Tax(CatalogObject):
+    name: str = ""
+    percentage: Decimal = Decimal(0)
+    inclusion_type: str = ""
+    enabled: bool = True
+
+    def record(self, location_id: str) -> MenuTax:
+        is_included = self.inclusion_type == "INCLUSIVE"
+        return MenuTax(**self.common, name=self.name, percentage=self.percentage, is_included=is_included, is_active=self.enabled)
+
+
+class Override(BaseModel):
+    location_id: str = ""
+    price_money: Money | None = None
+    pricing_type: str = ""
+    sold_out: bool = False
+
+
+class Priced(CatalogObject):
+    name: str = ""
+    ordinal: int = 0
+    price_money: Money | None = None
+    pricing_type: str = ""
+    location_overrides: list[Override] = []
+
+    def price_at(self, location_id: str) -> tuple[Decimal | None, str, bool]:
+        """Return the price, its currency and whether it is sold out."""
+        here = next((override for override in self.location_overrides if override.location_id == location_id), Override())
+        money = here.price_money or self.price_money
+        if money is None or (here.pricing_type or self.pricing_type) == "VARIABLE_PRICING":
+            return None, "", here.sold_out
+        return money.value, money.currency, here.sold_out
+
+
+class Modifier(Priced):
+    on_by_default: bool = False
+
+    def option(self, location_id: str) -> dict[str, Any]:
+        price, currency, _ = self.price_at(location_id)
+        price_text = None if price is None else str(price)
+        return {"external_id": self.id, "name": self.name, "price": price_text, "currency": currency, "on_by_default": self.on_by_default}
+
+
+class ChoiceList(CatalogObject):
+    name: str = ""
+    modifiers: list[Modifier] = []
+    min_selected_modifiers: int = -1
+    max_selected_modifiers: int = -1
+
+    def record(self, location_id: str) -> ModifierList:
+        modifiers = sorted((m for m in self.modifiers if m.is_offered(location_id)), key=lambda m: m.ordinal)
+        return ModifierList(
+            **self.common,
+            name=self.name,
+            # -1: not set; a maximum of 0: none.
+            min_selected=None if self.min_selected_modifiers < 0 else self.min_selected_modifiers,
+            max_selected=None if self.max_selected_modifiers < 1 else self.max_selected_modifiers,
+            options=tuple(modifier.option(location_id) for modifier in modifiers),
+        )
+
+
+class Variation(Priced):
+    sku: str = ""
+    sellable: bool = True
+
+    def record(self, location_id: str) -> MenuVariation:
+        price, currency, sold_out = self.price_at(location_id)
+        return MenuVariation(
+            **self.common,
+            name=self.name,
+            sku=self.sku,
+            price=price,
+            currency=currency,
+            is_available=self.sellable and not sold_out,
+            position=_position(self.ordinal),
+        )
+
+
+class ChoiceListRef(BaseModel):
+    modifier_list_id: str
+    enabled: bool = True
+
+
+class Item(CatalogObject):
+    name: str
+    description: str = ""
+    description_plaintext: str = ""
+    categories: list[CategoryRef] = []
+    category_id: str = ""
+    variations: list[Variation] = []
+    modifier_list_info: list[ChoiceListRef] = []
+    tax_ids: tuple[str, ...] = ()
+    is_archived: bool = False
+
+    def record(self, location_id: str) -> MenuItem:
+        # `category_id` is deprecated since 2023-12-13, but an item that nobody touched since has nothing else.
+        category = (self.categories or [CategoryRef(id=self.category_id)])[0]
+        variations = tuple(variation.record(location_id) for variation in self.variations if variation.is_offered(location_id))
+        return MenuItem(
+            **self.common,
+            name=self.name,
+            description=self.description_plaintext or self.description,
+            category_external_id=category.id,
+            position=_position(category.ordinal),
+            is_available=not self.is_archived and any(variation.is_available for variation in variations),
+            variations=variations,
+            modifier_list_external_ids=tuple(info.modifier_list_id for info in self.modifier_list_info if info.enabled),
+            tax_external_ids=self.tax_ids,
+        )
+
+
+class Reading(NamedTuple):
+    model: Any
+    record: type[Record]
+
+
+READINGS: Mapping[str, Reading] = {
+    "CATEGORY": Reading(Category, MenuCategory),
+    "MODIFIER_LIST": Reading(ChoiceList, ModifierList),
+    "TAX": Reading(Tax, MenuTax),
+    "ITEM": Reading(Item, MenuItem),
+}
+
+
+class Parent(NamedTuple):
+    type: str
+    data: str
+    field: str
+
+    def id_in(self, found: Mapping[str, Any]) -> str:
+        """Return the parent's id as a nested object names it; a deleted one may not."""
+        data = found.get(self.data)
+        return str(data.get(self.field) or "") if isinstance(data, dict) else ""
+
+
+PARENTS: Mapping[str, Parent] = {
+    "ITEM_VARIATION": Parent("ITEM", "item_variation_data", "item_id"),
+    "MODIFIER": Parent("MODIFIER_LIST", "modifier_data", "modifier_list_id"),
+}
+"""Types that are nested in others."""
+
+
+def _position(ordinal: int) -> int:
+    # Square's ordinals are 64 bits and really that large; the hotel's column has 32.
+    return max(-(2**31), min(ordinal, 2**31 - 1))
+
+
+def to_record(found: Mapping[str, Any], location_id: str) -> Record:
+    """Return the record of a catalog object; one that is gone, or not offered at the location, as deleted. Raises RecordRejected."""
+    model, record = READINGS[found["type"]]
+    head = _read(CatalogObject, found)
+    if not head.is_offered(location_id):
+        return record(**head.common, deleted=True)  # its data may be absent
+    return _read(model, found).record(location_id)
+
+
+def _read(model: type[M], found: Any) -> M:
+    try:
+        return model.model_validate(found)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise RecordRejected(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+
+
+# --- orders --------------------------------------------------------------------------------------------------------------------
+
+
+class Order(BaseModel):
+    id: str
+    location_id: str = ""
+    version: int | None = None
+    """Absent on checks that were opened at the till: those cannot be changed through the API."""
+    state: str = ""
+    updated_at: datetime | None = None
+    total_money: Money | None = None
+    net_amount_due_money: Money | None = None
+    fulfillments: list[dict[str, Any]] = []
+    tenders: list[dict[str, Any]] = []
+
+    @property
+    def status(self) -> str:
+        return CHECK_STATUS.get(self.state, "unknown")
+
+    def record(self) -> GuestCheck:
+        return GuestCheck(
+            external_id=self.id,
+            version=self.version,
+            updated_at=self.updated_at,
+            status=self.status,
+            status_original=self.state,
+            total=self.total_money.value if self.total_money else None,
+            amount_due=self.net_amount_due_money.value if self.net_amount_due_money else None,
+            currency=self.total_money.currency if self.total_money else "",
+        )
+
+
+def to_check(found: Any) -> GuestCheck:
+    """Return the record of an order. Raises RecordRejected."""
+    return _read(Order, found).record()
+
+
+def to_order(check: Mapping[str, Any], location_id: str) -> dict[str, Any]:
+    """Return a guest check as an order, without the guest's name: it would show on Square's screens and receipts."""
+    currency, tax = check["currency"], Decimal(check.get("tax") or 0)
+    order = {
+        "location_id": location_id,
+        "reference_id": check["check_number"][:40],
+        "ticket_name": f"Room {check['room_number']}"[:30] if check.get("room_number") else "",
+        "source": {"name": "Hospient"},
+        "line_items": [_line_item(item, currency) for item in check["items"]],
+        "taxes": [{**ORDER_TAX, "percentage": tax_percentage(tax, check["subtotal"], currency)}] if tax else [],
+    }
+    return {key: value for key, value in order.items() if value}
+
+
+def _line_item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    quantity, price = Decimal(item["quantity"]), Decimal(item["unit_price"])
+    name, count = item["name"], f"{quantity.normalize():f}"
+    line = {"note": item["note"][:2000]} if item.get("note") else {}
+    if quantity % 1:
+        # Square takes a fraction only in a unit of measure, which our line does not have.
+        return line | {"quantity": "1", "name": f"{count} × {name}"[:512], "base_price_money": to_money(item["total_price"], currency)}
+    if item.get("variation_external_id") and item.get("menu_price") and Decimal(item["menu_price"]) == price:
+        return line | {"quantity": count, "catalog_object_id": item["variation_external_id"]}
+    return line | {"quantity": count, "name": name[:512], "base_price_money": to_money(price, currency)}
+
+
+def tax_percentage(tax: Decimal, subtotal: Decimal | str, currency: str) -> str:
+    """Return the shortest percentage of the subtotal that comes to this tax.
+
+    Square's order taxes are percentages only (OrderLineItemTax, 2025-08-20): an amount cannot be sent.
+    """
+    base, wanted = to_money(subtotal, currency)["amount"], to_money(tax, currency)["amount"]
+    exact = Decimal(wanted * 100) / base if base else Decimal(0)
+    candidates = (round(exact, digits) for digits in range(TAX_DIGITS))
+    shortest = next((p for p in candidates if round(base * p / 100) == wanted), round(exact, TAX_DIGITS))
+    return f"{shortest.normalize():f}"
+
+
+def to_payment(check: Mapping[str, Any], order: Order, key: str) -> dict[str, Any]:
+    """Return the payment that records how the guest paid the whole order; approved only, PayOrder completes it."""
+    amount, method = to_money(check["total"], check["currency"]), check.get("payment_method") or "hospient"
+    payment = {
+        "idempotency_key": key,
+        "order_id": order.id,
+        "location_id": order.location_id,
+        "amount_money": amount,
+        "autocomplete": False,
+    }
+    if method == "cash":
+        return payment | {"source_id": "CASH", "cash_details": {"buyer_supplied_money": amount}}
+    details = {"type": EXTERNAL_TYPES.get(method, "OTHER"), "source": method.replace("_", " ").capitalize()}
+    return payment | {"source_id": "EXTERNAL", "external_details": details}

@@ -1,0 +1,56 @@
+"""Reads Square's webhook envelope. Its events carry ids and versions, not objects, so that each only says what to read again."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from integrations.records import InboundEvent
+
+EVENTS = {
+    "catalog.version.updated": "menu_updated",
+    "order.created": "check_created",
+    "order.updated": "check_updated",
+    "oauth.authorization.revoked": "access_revoked",
+}
+ORDERS = {"order.created": "order_created", "order.updated": "order_updated"}
+"""Order events -> the member of `data.object` that names the order."""
+
+
+def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
+    """Return the event of one delivery; a kind we do not know is returned too, and kept."""
+    if not isinstance(body, dict):
+        return []
+    event_type = str(body.get("type") or "")
+    common = {"event_type": event_type, "event_id": str(body.get("event_id") or ""), "occurred_at": _moment(body.get("created_at"))}
+    if event_type == "catalog.version.updated":
+        # Names no object; `data.id` means nothing, and one edit may send several (developer forum 13625, 2026-03).
+        return [InboundEvent(**common, refresh=("menus",))]
+    if event_type in ORDERS:
+        order = _object(body).get(ORDERS[event_type])
+        order = order if isinstance(order, dict) else {}
+        order_id, version = order.get("order_id"), order.get("version")
+        if order_id:
+            return [
+                InboundEvent(
+                    **common,
+                    object_type="guest_check",
+                    object_id=str(order_id),
+                    version=version if isinstance(version, int) else None,
+                    refresh=("checks",),
+                )
+            ]
+    return [InboundEvent(**common)]
+
+
+def _object(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = body.get("data")
+    found = data.get("object") if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else None
