@@ -98,7 +98,7 @@ class GuestManagementService(IntegrationService):
     def _prepare(self, given: GuestMessageInput, model: type[GuestMessage], record_type: str) -> dict[str, Any]:
         guest, guest_external_id = self.references.guest(given.guest_id)
         self.references.check_room(given.room_number)
-        moment = next((name for name in ("submitted_at", "sent_at") if hasattr(model, name)))
+        moment = next(name for name in ("submitted_at", "sent_at") if hasattr(model, name))
         values = given.model_dump(exclude={"guest_id", "hotel_id", "sender_id"})
         values[moment] = values.get(moment) or timezone.now()
         if values.get("is_anonymous"):

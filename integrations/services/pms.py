@@ -10,7 +10,7 @@ from django.utils import timezone
 from hotels.models import Guest, Room
 from integrations.exceptions import InvalidInput, RequestRejected
 from integrations.models import ExternalReference, Operation, SyncRun
-from integrations.services.inputs import CheckInInput, CheckOutInput, ChargeInput, GuestChangesInput, Input, RequestInput, read
+from integrations.services.inputs import ChargeInput, CheckInInput, CheckOutInput, GuestChangesInput, Input, RequestInput, read
 from integrations.services.manifest import Kind
 from integrations.services.service import IntegrationService
 from integrations.sync.reconcile import apply_records
@@ -49,7 +49,7 @@ class PmsService(IntegrationService):
     def _about_stay(self, given: Any, **more: Any) -> dict[str, Any]:
         """Prepare what speaks of one reservation: ids resolved, room checked, kept in order with everything else about it."""
         reservation, reservation_external_id = self.references.reservation(given.reservation_id)
-        guest, guest_external_id = self.references.guest(given.guest_id)
+        _, guest_external_id = self.references.guest(given.guest_id)
         self.references.check_room(given.room_number)
         payload = given.model_dump(mode="json", exclude={"reservation_id", "guest_id"})
         payload |= {

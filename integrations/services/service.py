@@ -36,6 +36,7 @@ from integrations.services.base import Provider
 from integrations.services.connect import LogBook, provider_for
 from integrations.services.references import References
 from integrations.sync import health, schedule
+from integrations.sync.reconcile import Counts, Reconciler
 from integrations.sync.runner import Runner
 from integrations.transport import correlation
 
@@ -141,6 +142,20 @@ class IntegrationService:
         """
         run, _ = self._open(stream, **options)
         return self.execute(run, on_page=on_page)
+
+    def preview(self, stream: str, **options: Any) -> Counts:
+        """Read a stream and say what a sync would do, page by page, storing nothing. Takes what `sync` takes."""
+        declared = self._stream(stream)
+        self._check_active()
+        total = Counts()
+        query = StreamQuery(since=self._moment(options.get("since")), until=self._moment(options.get("until")))
+        reconciler = Reconciler(self.integration)
+        with provider_for(self.integration, LogBook(self.integration.pk, OperationType.SYNC)) as provider:
+            for page in getattr(provider, declared.name)(query):
+                with transaction.atomic():
+                    total.add(reconciler.store(page.records))
+                    transaction.set_rollback(True)
+        return total
 
     def refresh(self, stream: str, external_ids: Sequence[str]) -> SyncRun:
         """Read single objects back: a webhook said that they changed."""

@@ -30,7 +30,7 @@ def _for_copy(value: Any) -> str:
         return r"\N"
     if kind is bool:
         return "t" if value else "f"
-    if kind is dict or kind is list:
+    if kind is dict or kind is list or kind is tuple:
         return json.dumps(value).translate(_COPY_ESCAPES)
     return str(value)  # int, Decimal, UUID, date and datetime: PostgreSQL reads their text
 

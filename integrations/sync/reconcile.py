@@ -51,6 +51,14 @@ class Counts:
     conflicts: int = 0
     rejected: list[tuple[Record, str]] = field(default_factory=list)
 
+    def add(self, other: "Counts") -> None:
+        self.created += other.created
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.deleted += other.deleted
+        self.conflicts += other.conflicts
+        self.rejected += other.rejected
+
 
 class Known(NamedTuple):
     """What is stored of a record."""

@@ -24,7 +24,6 @@ from integrations.models import (
     ExternalReference,
     Integration,
     IntegrationLog,
-    IntegrationStatus,
     LogStatus,
     OperationType,
     RejectedRecord,

@@ -1,0 +1,31 @@
+"""`manage.py list_providers`: the vendors Hospient knows, and what each offers."""
+
+from typing import Any
+
+from integrations.management.command import HospientCommand
+from integrations.services import registry
+
+
+class Command(HospientCommand):
+    help = "List the providers with their streams and operations."
+
+    def run(self, **options: Any) -> int:
+        data = []
+        for slug, provider in registry.providers().items():
+            manifest = provider.manifest
+            data.append(
+                {
+                    "slug": slug,
+                    "name": manifest.name,
+                    "kinds": [str(kind) for kind in manifest.kinds],
+                    "environments": list(manifest.environments),
+                    "streams": [stream.name for stream in manifest.streams],
+                    "operations": [operation.name for operation in manifest.operations],
+                    "webhooks": manifest.webhooks is not None,
+                }
+            )
+            self.note(f"{slug:<14} {manifest.name} ({', '.join(manifest.kinds)})")
+            self.note(f"{'':<14} streams: {', '.join(data[-1]['streams'])}")
+            self.note(f"{'':<14} operations: {', '.join(data[-1]['operations'])}")
+        self.show(f"{len(data)} providers", data)
+        return 0

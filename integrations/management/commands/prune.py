@@ -1,0 +1,41 @@
+"""`manage.py prune`: delete what has outlived its retention, in small batches that do not hold writers up."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from integrations.management.command import HospientCommand
+from integrations.models import IntegrationLog, Operation, OperationStatus, RejectedRecord, SyncRun
+
+BATCH = 1000
+
+
+class Command(HospientCommand):
+    help = "Delete logs, finished runs and finished operations older than a number of days."
+
+    def arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--days", type=int, default=90, help="Keep this many days (90).")
+        parser.add_argument("--dry-run", action="store_true", help="Only count.")
+
+    def run(self, *, days: int, dry_run: bool, **options: Any) -> int:
+        before = timezone.now() - timedelta(days=days)
+        old: dict[str, QuerySet] = {
+            "logs": IntegrationLog.objects.filter(created_at__lt=before),
+            "rejected records": RejectedRecord.objects.filter(created_at__lt=before, resolved_at__isnull=False),
+            "runs": SyncRun.objects.filter(finished_at__lt=before),
+            "operations": Operation.objects.filter(done_at__lt=before, status=OperationStatus.DONE),
+        }
+        counts = {name: found.count() if dry_run else self.delete(found) for name, found in old.items()}
+        listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        self.show(f"{'Would delete' if dry_run else 'Deleted'} {listed}", counts)
+        return 0
+
+    def delete(self, found: QuerySet) -> int:
+        total = 0
+        while batch := list(found.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+            found.model.objects.filter(pk__in=batch).delete()
+            total += len(batch)
+        return total
