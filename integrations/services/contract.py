@@ -7,7 +7,7 @@ none. Exact mappings are the vendor's own tests.
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import SecretStr
 
 from integrations.exceptions import (
     AuthenticationFailed,
@@ -30,9 +29,10 @@ from integrations.exceptions import (
 from integrations.records import InboundEvent, Page, Record, StreamQuery
 from integrations.security.egress import Egress
 from integrations.services.base import ConnectionReport, HotelFacts, Provider
-from integrations.services.manifest import Idempotency, Operation, ProviderFields, Stream
+from integrations.services.connect import secrets_of
+from integrations.services.manifest import Idempotency, Operation, Stream
 from integrations.simulators.server import Fault, SimRequest, Simulator, running
-from integrations.transport.auth import Token
+from integrations.transport.auth import MemoryTokenStore
 from integrations.transport.client import Client, Exchange, Policy
 
 HOTEL = HotelFacts(name="Hotel Miramar", currency="EUR", time_zone="Europe/Lisbon", country="PT")
@@ -42,37 +42,16 @@ KEY = "5f0c9a51-6d5e-4f0a-9d2b-3c1f0e7a8b11"
 SECRET_NAME = re.compile(r"(secret|password|token|(^|_)key)$")
 
 
-class MemoryTokens:
-    """A token store for one test: what the database's does under a row lock."""
-
-    def __init__(self, token: Token | None = None) -> None:
-        self.token = token
-
-    def load(self) -> Token | None:
-        return self.token
-
-    def renew(self, stale: Token | None, obtain: Callable[[Token | None], Token]) -> Token:
-        if self.token is None or self.token == stale:
-            self.token = obtain(self.token)
-        return self.token
-
-
 @dataclass(kw_only=True)
 class Connection:
     """A provider talking to a simulator, and everything a test may want to look at."""
 
     provider: Provider
     simulator: Simulator | None
-    tokens: MemoryTokens
+    tokens: MemoryTokenStore
     exchanges: list[Exchange] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     """Seconds the transport asked to wait; nothing really waited."""
-
-
-def secrets_of(credentials: ProviderFields) -> list[str]:
-    """Return the plain values of a credential model's secrets."""
-    values = (getattr(credentials, name) for name in type(credentials).model_fields)
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()]
 
 
 def connect(
@@ -82,7 +61,7 @@ def connect(
     credentials: Mapping[str, Any],
     environment: str = "",
     simulator: Simulator | None = None,
-    tokens: MemoryTokens | None = None,
+    tokens: MemoryTokenStore | None = None,
     policy: Policy = IMPATIENT,
     hotel: HotelFacts = HOTEL,
 ) -> Connection:
@@ -90,9 +69,9 @@ def connect(
     manifest = provider.manifest
     their_config = manifest.config.model_validate(config)
     their_credentials = manifest.credentials.model_validate(credentials)
-    connection = Connection(provider=None, simulator=simulator, tokens=tokens or MemoryTokens())  # type: ignore[arg-type]
+    connection = Connection(provider=None, simulator=simulator, tokens=tokens or MemoryTokenStore())  # type: ignore[arg-type]
     client = Client(
-        provider=manifest.slug,
+        provider=manifest.name,
         base_url=provider.base_url(environment or next(iter(manifest.environments)), their_config),
         auth=provider.auth(their_config, their_credentials, connection.tokens),
         errors=provider.errors,
@@ -287,8 +266,7 @@ class ProviderContract:
             shown.append(plain(caught.value) + str(caught.value) + plain(vars(caught.value)))
             shown += [plain(exchange) for exchange in connection.exchanges]
         secrets = secrets_of(provider.credentials)
-        if connection.tokens.token:
-            token = connection.tokens.token
+        if token := connection.tokens.load():
             secrets += [value for value in (token.access_token, token.refresh_token) if value]
         assert secrets, "give every secret a value in `credentials`"
         for secret in secrets:
@@ -403,7 +381,7 @@ class ProviderContract:
             connection.simulator.fail(**fault, times=50)
             with pytest.raises(expected) as caught:
                 connection.provider.test_connection()
-        assert caught.value.provider == self.provider.manifest.slug
+        assert caught.value.provider == self.provider.manifest.name
         assert caught.value.operation
         assert isinstance(caught.value, RetryableProviderError | UnexpectedResponse)
 

@@ -1,8 +1,9 @@
 """How Square wraps its answers and tells its errors. What is inside is `mapping.py`'s business."""
 
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from integrations.exceptions import (
     AuthenticationFailed,
@@ -13,10 +14,9 @@ from integrations.exceptions import (
     UnexpectedResponse,
     VersionConflict,
 )
-from integrations.services.square.mapping import Order
 from integrations.transport.client import ErrorRules, Response
 
-A = TypeVar("A", bound=BaseModel)
+T = TypeVar("T")
 
 SCOPES = {
     "/v2/locations": "MERCHANT_PROFILE_READ",
@@ -36,17 +36,9 @@ class Found(BaseModel):
     latest_time: str = ""
 
 
-class OrderAnswer(BaseModel):
-    order: Order
-
-
 class Payment(BaseModel):
     id: str
     status: str = ""
-
-
-class PaymentAnswer(BaseModel):
-    payment: Payment
 
 
 class Location(BaseModel):
@@ -56,10 +48,6 @@ class Location(BaseModel):
     currency: str = ""
     timezone: str = ""
     merchant_id: str = ""
-
-
-class LocationsAnswer(BaseModel):
-    locations: list[Location] = []
 
 
 class Subscription(BaseModel):
@@ -73,22 +61,16 @@ class Subscription(BaseModel):
         return {"id": self.id, "url": self.notification_url, "event_types": self.event_types, "is_enabled": self.enabled}
 
 
-class SubscriptionAnswer(BaseModel):
-    subscription: Subscription
+_adapter = lru_cache(maxsize=None)(TypeAdapter)
 
 
-class SubscriptionsAnswer(BaseModel):
-    subscriptions: list[Subscription] = []
-
-
-class KeyAnswer(BaseModel):
-    signature_key: str
-
-
-def read(model: type[A], response: Response) -> A:
-    """Return the answer as `model`. Raises UnexpectedResponse."""
+def read(response: Response, kind: type[T], member: str = "", default: Any = None) -> T:
+    """Return the answer, or one member of it, as `kind`; `default` if Square left it out. Raises UnexpectedResponse."""
+    body = response.json()
+    if member:
+        body = body.get(member, default) if isinstance(body, dict) else None
     try:
-        return model.model_validate(response.json())
+        return _adapter(kind).validate_python(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise UnexpectedResponse(
@@ -107,8 +89,8 @@ def read_error(response: Response) -> tuple[str, str]:
     error = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     code, detail, where = (str(error.get(name) or "") for name in ("code", "detail", "field"))
     if code == "INSUFFICIENT_SCOPES":
-        needed = next((scope for path, scope in SCOPES.items() if path in response.url), "more than it has")
-        return code, f"The access token lacks a permission. This needs {needed}."
+        needed = next((scopes for path, scopes in SCOPES.items() if path in response.url), "")
+        return code, f"{detail} Needed here: {needed}."
     return code, f"{detail} ({where})" if where else detail
 
 

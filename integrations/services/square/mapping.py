@@ -7,7 +7,7 @@ object is ignored, so that a new field or type of Square changes nothing.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -52,6 +52,8 @@ def to_money(value: Decimal | str, currency: str) -> dict[str, Any]:
 class CatalogObject(BaseModel):
     """What all types share. A subclass adds what it reads of its type's `<type>_data`."""
 
+    makes: ClassVar[type[Record]]
+
     id: str = Field(min_length=1)
     version: int | None = None
     updated_at: datetime | None = None
@@ -79,6 +81,9 @@ class CatalogObject(BaseModel):
             return not self.is_deleted and location_id not in self.absent_at_location_ids
         return not self.is_deleted and location_id in self.present_at_location_ids
 
+    def record(self, location_id: str) -> Record:
+        raise NotImplementedError
+
 
 class CategoryRef(BaseModel):
     id: str = ""
@@ -86,6 +91,7 @@ class CategoryRef(BaseModel):
 
 
 class Category(CatalogObject):
+    makes = MenuCategory
     name: str
     parent_category: CategoryRef = CategoryRef()
 
@@ -95,6 +101,7 @@ class Category(CatalogObject):
 
 
 class Tax(CatalogObject):
+    makes = MenuTax
     name: str = ""
     percentage: Decimal = Decimal(0)
     inclusion_type: str = ""
@@ -138,6 +145,7 @@ class Modifier(Priced):
 
 
 class ChoiceList(CatalogObject):
+    makes = ModifierList
     name: str = ""
     modifiers: list[Modifier] = []
     min_selected_modifiers: int = -1
@@ -156,6 +164,7 @@ class ChoiceList(CatalogObject):
 
 
 class Variation(Priced):
+    makes = MenuVariation
     sku: str = ""
     sellable: bool = True
 
@@ -178,6 +187,7 @@ class ChoiceListRef(BaseModel):
 
 
 class Item(CatalogObject):
+    makes = MenuItem
     name: str
     description: str = ""
     description_plaintext: str = ""
@@ -205,35 +215,15 @@ class Item(CatalogObject):
         )
 
 
-class Reading(NamedTuple):
-    model: Any
-    record: type[Record]
+MODELS: Mapping[str, type[CatalogObject]] = {"CATEGORY": Category, "MODIFIER_LIST": ChoiceList, "TAX": Tax, "ITEM": Item}
+NESTED = {"ITEM_VARIATION": ("ITEM", "item_id"), "MODIFIER": ("MODIFIER_LIST", "modifier_list_id")}
+"""Types that are part of others -> the other's type, and where they name it."""
 
 
-READINGS: Mapping[str, Reading] = {
-    "CATEGORY": Reading(Category, MenuCategory),
-    "MODIFIER_LIST": Reading(ChoiceList, ModifierList),
-    "TAX": Reading(Tax, MenuTax),
-    "ITEM": Reading(Item, MenuItem),
-}
-
-
-class Parent(NamedTuple):
-    type: str
-    data: str
-    field: str
-
-    def id_in(self, found: Mapping[str, Any]) -> str:
-        """Return the parent's id as a nested object names it; a deleted one may not."""
-        data = found.get(self.data)
-        return str(data.get(self.field) or "") if isinstance(data, dict) else ""
-
-
-PARENTS: Mapping[str, Parent] = {
-    "ITEM_VARIATION": Parent("ITEM", "item_variation_data", "item_id"),
-    "MODIFIER": Parent("MODIFIER_LIST", "modifier_data", "modifier_list_id"),
-}
-"""Types that are nested in others."""
+def parent_id(found: Mapping[str, Any]) -> str:
+    """Return the object a nested one is part of; a deleted one may not say."""
+    data = found.get(f"{found['type']}_data".lower())
+    return str(data.get(NESTED[found["type"]][1]) or "") if isinstance(data, dict) else ""
 
 
 def _position(ordinal: int) -> int:
@@ -243,10 +233,10 @@ def _position(ordinal: int) -> int:
 
 def to_record(found: Mapping[str, Any], location_id: str) -> Record:
     """Return the record of a catalog object; one that is gone, or not offered at the location, as deleted. Raises RecordRejected."""
-    model, record = READINGS[found["type"]]
+    model = MODELS[found["type"]]
     head = _read(CatalogObject, found)
     if not head.is_offered(location_id):
-        return record(**head.common, deleted=True)  # its data may be absent
+        return model.makes(**head.common, deleted=True)  # its data may be absent
     return _read(model, found).record(location_id)
 
 

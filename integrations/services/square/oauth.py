@@ -39,7 +39,7 @@ def make_auth(config: SquareConfig, credentials: SquareCredentials, tokens: Toke
             response = call("POST", "/oauth2/token", name="renew_token", json=body, headers=headers, safe=bool(secret))
         except (AuthenticationFailed, RequestRejected) as refusal:
             raise ReauthorizationRequired(provider="square", operation="renew_token", status=refusal.status) from refusal
-        answer = answers.read(TokenAnswer, response)
+        answer = answers.read(response, TokenAnswer)
         return Token(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token or refresh_token,

@@ -48,7 +48,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         return self.credentials.location_id
 
     def test_connection(self) -> ConnectionReport:
-        found = answers.read(answers.LocationsAnswer, self._call("GET", "/v2/locations", "list_locations")).locations
+        found = answers.read(self._call("GET", "/v2/locations", "list_locations"), list[answers.Location], "locations", [])
         location = next((location for location in found if location.id == self._location_id), None)
         if location is None:
             known = ", ".join(f"{location.name} ({location.id})" for location in found) or "none"
@@ -74,7 +74,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         if not query.external_ids:
             yield from self._catalog(query, [("CATEGORY", "MODIFIER_LIST", "TAX"), ("ITEM",)])
         for ids in _batches(query.external_ids):
-            records, rejected = self._records(self._batch(ids, deleted=True), tuple(mapping.READINGS))
+            records, rejected = self._records(self._batch(ids, deleted=True), tuple(mapping.MODELS))
             yield Page(records=records, rejected=rejected)
 
     def checks(self, query: StreamQuery) -> Iterator[Page]:
@@ -84,7 +84,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         for ids in _batches(query.external_ids):
             body = {"location_id": self._location_id, "order_ids": ids}
             answer = self._call("POST", "/v2/orders/batch-retrieve", "batch_retrieve_orders", body, safe=True)
-            records, rejected = _checks(answers.read(answers.Found, answer))
+            records, rejected = _checks(answers.read(answer, answers.Found))
             yield Page(records=records, rejected=rejected)
 
     def _catalog(self, query: StreamQuery, passes: Sequence[tuple[str, ...]]) -> Iterator[Page]:
@@ -95,7 +95,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
             body: dict[str, Any] = {"object_types": list(types), "limit": PAGE_SIZE}
             if since:
                 # Whether a change of a variation also touches its item is not documented, so both are asked for.
-                nested = [child for child, parent in mapping.PARENTS.items() if parent.type in types]
+                nested = [child for child, (parent, _) in mapping.NESTED.items() if parent in types]
                 body |= {"object_types": [*types, *nested], "begin_time": since, "include_deleted_objects": True}
             searches.append((body, self._reader(types, keep_deleted=bool(since))))
         yield from self._searches(query, "/v2/catalog/search", searches)
@@ -128,12 +128,12 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def _pages(self, path: str, body: dict[str, Any], cursor: str) -> Iterator[answers.Found]:
         def next_request(response: Response) -> dict[str, Any] | None:
-            after = answers.read(answers.Found, response).cursor
+            after = answers.read(response, answers.Found).cursor
             return {"json": body | {"cursor": after}} if after else None
 
         def pages(first: dict[str, Any]) -> Iterator[answers.Found]:
             found = self.client.pages("POST", path, name="search", json=first, next_request=next_request, safe=True, headers=self._headers)
-            yield from (answers.read(answers.Found, response) for response in found)
+            yield from (answers.read(response, answers.Found) for response in found)
 
         try:
             yield from pages(body | {"cursor": cursor} if cursor else body)
@@ -144,7 +144,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def _batch(self, ids: Sequence[str], *, deleted: bool = False) -> list[Any]:
         body = {"object_ids": list(ids), "include_deleted_objects": deleted}
-        return answers.read(answers.Found, self._call("POST", "/v2/catalog/batch-retrieve", "batch_retrieve", body, safe=True)).objects
+        return answers.read(self._call("POST", "/v2/catalog/batch-retrieve", "batch_retrieve", body, safe=True), answers.Found).objects
 
     def _records(self, objects: Sequence[Any], types: Sequence[str]) -> tuple[list[Record], list[Rejected]]:
         """Map objects of these types; of a nested one, its parent is read."""
@@ -157,8 +157,8 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
                 try:
                     records.append(mapping.to_record(found, self._location_id))
                 except RecordRejected as refusal:
-                    rejected.append(_rejected(found, mapping.READINGS[kind].record.record_type, refusal))
-            elif kind in mapping.PARENTS and (parent := mapping.PARENTS[kind].id_in(found)):
+                    rejected.append(_rejected(found, mapping.MODELS[kind].makes.record_type, refusal))
+            elif kind in mapping.NESTED and (parent := mapping.parent_id(found)):
                 parents[parent] = None
         read = {record.external_id for record in records} | {refused.external_id for refused in rejected}
         for ids in _batches([parent for parent in parents if parent not in read]):
@@ -190,7 +190,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         try:
             if Decimal(check["total"]):
                 body = mapping.to_payment(check, order, f"{key}-payment")  # Square allows 45 characters
-                payment = answers.read(answers.PaymentAnswer, self._call("POST", "/v2/payments", "create_payment", body, safe=True)).payment
+                payment = answers.read(self._call("POST", "/v2/payments", "create_payment", body, safe=True), answers.Payment, "payment")
                 payment_ids.append(payment.id)
             return self._order(
                 "POST", f"/v2/orders/{order.id}/pay", "pay_order", {"idempotency_key": f"{key}-pay", "payment_ids": payment_ids}
@@ -234,7 +234,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def _cancel_payment(self, payment_id: str) -> None:
         path = f"/v2/payments/{quote(payment_id, safe='')}"
-        payment = answers.read(answers.PaymentAnswer, self._call("GET", path, "get_payment")).payment
+        payment = answers.read(self._call("GET", path, "get_payment"), answers.Payment, "payment")
         if payment.status == "APPROVED":
             self._call("POST", f"{path}/cancel", "cancel_payment")  # takes no body, not even an empty one
 
@@ -254,26 +254,26 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         return self._order("PUT", f"/v2/orders/{quote(order.id, safe='')}", "update_order", body)
 
     def _order(self, method: str, path: str, name: str, body: Any = None) -> mapping.Order:
-        return answers.read(answers.OrderAnswer, self._call(method, path, name, body, safe=True)).order
+        return answers.read(self._call(method, path, name, body, safe=True), mapping.Order, "order")
 
     # --- webhook subscriptions -------------------------------------------------------------------------------------------------
 
     def list_subscriptions(self) -> list[dict[str, Any]]:
         answer = self._call("GET", "/v2/webhooks/subscriptions", "list_subscriptions")
-        return [one.shown() for one in answers.read(answers.SubscriptionsAnswer, answer).subscriptions]
+        return [one.shown() for one in answers.read(answer, list[answers.Subscription], "subscriptions", [])]
 
     def create_subscription(self, url: str, event_types: Sequence[str]) -> dict[str, Any]:
         """Return the subscription, with the key Square will sign with as `signature_key`."""
         wanted = {"name": "Hospient", "notification_url": url, "event_types": list(event_types), "api_version": self.config.square_version}
         body = {"idempotency_key": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url} {sorted(event_types)}")), "subscription": wanted}
         answer = self._call("POST", "/v2/webhooks/subscriptions", "create_subscription", body, safe=True)
-        found = answers.read(answers.SubscriptionAnswer, answer).subscription
+        found = answers.read(answer, answers.Subscription, "subscription")
         return found.shown() | {"signature_key": found.signature_key}
 
     def rotate_subscription_key(self, subscription_id: str) -> str:
         """Return the new key; Square signs with it from now on."""
         path = f"/v2/webhooks/subscriptions/{quote(subscription_id, safe='')}/signature-key"
-        return answers.read(answers.KeyAnswer, self._call("POST", path, "rotate_subscription_key", {})).signature_key
+        return answers.read(self._call("POST", path, "rotate_subscription_key", {}), str, "signature_key")
 
 
 def _checks(answer: answers.Found) -> tuple[list[Record], list[Rejected]]:
