@@ -6,6 +6,7 @@ from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -160,6 +161,12 @@ INTEGRATION_RETRY_ATTEMPTS = env.int("INTEGRATION_RETRY_ATTEMPTS", 3)
 WEBHOOK_TIMEOUT = env.int("WEBHOOK_TIMEOUT", 10_000)
 """Milliseconds a vendor gets to send us the body of a webhook."""
 WEBHOOK_MAX_BYTES = env.int("WEBHOOK_MAX_BYTES", 1_048_576)
+WEBHOOK_RATES = {
+    "pos": env.str("WEBHOOK_RATE_POS", "60000/m"),
+    "pms": env.str("WEBHOOK_RATE_PMS", "60000/m"),
+    "guest_management": env.str("WEBHOOK_RATE_GUEST_MANAGEMENT", "60000/m"),
+}
+"""How many authentic webhooks one integration may send, by its type: a minute (`600/m`) or a second (`20/s`), over all processes."""
 EGRESS_ALLOW = env.list("EGRESS_ALLOW", default=[])
 """Private addresses that may be called all the same: `host:port` or networks. For the operator alone."""
 EGRESS_CA_BUNDLE = env.str("EGRESS_CA_BUNDLE", "")
@@ -195,6 +202,7 @@ DRF_STANDARDIZED_ERRORS = {
     "EXCEPTION_FORMATTER_CLASS": "integrations.api.errors.ExceptionFormatter",
 }
 KNOX_TOKEN_MODEL = "hotels.ApiToken"  # noqa: S105
+MIGRATION_MODULES = {"knox": None}  # its only table is replaced by ours
 REST_KNOX = {
     "TOKEN_MODEL": KNOX_TOKEN_MODEL,
     "AUTH_HEADER_PREFIX": "Bearer",
@@ -245,6 +253,29 @@ USE_THOUSAND_SEPARATOR = True
 
 METRICS_ALLOW = env.list("METRICS_ALLOW", default=["127.0.0.0/8", "::1/128"])
 """Networks that may read /metrics."""
+
+# --- console -------------------------------------------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Hospient",
+    "SITE_HEADER": "Hospient",
+    "SITE_SUBHEADER": "Hotel integrations",
+    "SITE_SYMBOL": "concierge",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hospient/favicon.svg")}],
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("hospient/console.css")],
+    "SCRIPTS": [lambda request: static("hospient/console.js")],
+    "DASHBOARD_CALLBACK": "hospient.dashboard.callback",
+    "SIDEBAR": {"navigation": "hospient.navigation.sidebar"},
+    "COLORS": {
+        "primary": {  # petrol: white on 600 reads at 6 to 1, 500 on the dark ground at 5 to 1
+            "50": "oklch(97.5% .013 200)", "100": "oklch(94.5% .03 200)", "200": "oklch(89.5% .055 200)", "300": "oklch(82.5% .085 200)",
+            "400": "oklch(74% .105 202)", "500": "oklch(64% .105 205)", "600": "oklch(48% .085 210)", "700": "oklch(42% .074 212)",
+            "800": "oklch(36% .062 214)", "900": "oklch(31% .052 216)", "950": "oklch(22% .04 218)",
+        },
+    },
+}  # fmt: skip
 
 # --- logs ----------------------------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from hospient import health
+from hospient import health, timeline
 
 urlpatterns = [
+    path("admin/cause/<str:correlation_id>/", admin.site.admin_view(timeline.cause), name="cause"),
     path("admin/", admin.site.urls),
     path("api/", include("hotels.api.urls")),
     path("api/", include("integrations.api.urls")),

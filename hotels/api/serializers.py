@@ -106,7 +106,7 @@ class GuestSerializer(serializers.ModelSerializer):
 
 
 class ReservationSerializer(serializers.ModelSerializer):
-    guest_name = serializers.CharField(source="guest.__str__", default="")
+    guest_name = serializers.SerializerMethodField()
     rate_amount = Money(allow_null=True)
     balance = Money(allow_null=True)
 
@@ -116,6 +116,9 @@ class ReservationSerializer(serializers.ModelSerializer):
             "id", "confirmation_number", "status", "status_original", "arrival_date", "departure_date", "guest_id", "guest_name",
             "room_number", "room_type", "adults", "children", "rate_amount", "balance", "currency", *RECORD,
         ]  # fmt: skip
+
+    def get_guest_name(self, reservation: Reservation) -> str:
+        return str(reservation.guest or "")
 
 
 class GuestCheckLineSerializer(serializers.ModelSerializer):

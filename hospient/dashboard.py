@@ -1,0 +1,225 @@
+"""The console's first page: is anything broken, and what do I do. One card for each integration, what waits for a person, and two weeks.
+
+The number of queries is the same for two integrations and for two hundred.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber, TruncDate
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from hotels.access import visible
+from hotels.admin.base import local_time, reach
+from hotels.models import Role
+from integrations.admin.display import (
+    KINDS,
+    OPERATION,
+    RUN,
+    STATUS,
+    environment_badge,
+    is_live,
+    manifest_of,
+    standing_problem,
+    state_in_words,
+)
+from integrations.admin.outbox import operation_label, operation_problem
+from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RejectedRecord, RunMode, RunStatus, SyncRun
+from integrations.services.manifest import Kind
+from webhooks.models import EventStatus, WebhookEvent
+
+DAYS = 14
+TRACKED_RUNS = 24
+"""Runs in a card's strip: a day of hourly syncs."""
+WAITING = 6
+"""Postings shown; the list has the rest."""
+STUCK = (OperationStatus.UNKNOWN, OperationStatus.DEAD)
+
+
+def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what `templates/admin/index.html` shows."""
+    integrations = list(visible(Integration.objects.select_related("hotel"), request.user))
+    runs = recent_runs(integrations)
+    counts = problem_counts(integrations)
+    cards = [card(request, row, runs[row.pk], counts[row.pk]) for row in integrations]
+    cards.sort(key=lambda shown: (-shown["urgency"], shown["integration"].hotel.name, shown["integration"].provider_name))
+    waiting = visible(Operation.objects.filter(status__in=STUCK), request.user, "integration__hotel")
+    context |= {
+        "title": "Dashboard",
+        "cards": cards,
+        "headline": headline(cards),
+        "may_connect": bool(reach(request, Role.MANAGER)),
+        "has_hotels": bool(reach(request)),
+        "waiting": [posting(operation) for operation in waiting.select_related("integration__hotel")[:WAITING]],
+        "waiting_count": sum(shown["stuck"] for shown in cards),
+        "chart": chart(integrations) if integrations else None,
+    }
+    return context
+
+
+# --- facts ---------------------------------------------------------------------------------------------------------------------
+
+
+def recent_runs(integrations: Iterable[Integration]) -> dict[int, list[SyncRun]]:
+    """Return the last runs of each integration, oldest first."""
+    numbered = (
+        SyncRun.objects.filter(integration__in=integrations, created_at__gte=timezone.now() - timedelta(days=DAYS))
+        .exclude(mode=RunMode.REFRESH)
+        .annotate(place=Window(RowNumber(), partition_by=F("integration_id"), order_by=F("id").desc()))
+    )
+    runs: dict[int, list[SyncRun]] = defaultdict(list)
+    for run in numbered.filter(place__lte=TRACKED_RUNS).order_by("id"):
+        runs[run.integration_id].append(run)
+    return runs
+
+
+def problem_counts(integrations: Iterable[Integration]) -> dict[int, dict[str, int]]:
+    """Count what waits for a person at each integration."""
+    counts: dict[int, dict[str, int]] = defaultdict(lambda: {"stuck": 0, "rejected": 0, "dead_events": 0})
+    found: dict[str, QuerySet] = {
+        "stuck": Operation.objects.filter(status__in=STUCK),
+        "rejected": RejectedRecord.objects.filter(resolved_at__isnull=True),
+        "dead_events": WebhookEvent.objects.filter(status=EventStatus.DEAD),
+    }
+    for name, rows in found.items():
+        for row in rows.filter(integration__in=integrations).order_by().values("integration_id").annotate(number=Count("id")):
+            counts[row["integration_id"]][name] = row["number"]
+    return counts
+
+
+# --- one card ------------------------------------------------------------------------------------------------------------------
+
+
+def card(request: HttpRequest, row: Integration, runs: list[SyncRun], counts: dict[str, int]) -> dict[str, Any]:
+    """Return what one integration's card shows."""
+    manifest = manifest_of(row)
+    broken = row.status == IntegrationStatus.ERROR
+    open_run = next((run for run in reversed(runs) if run.is_open), None)
+    return {
+        "integration": row,
+        "vendor": manifest.name if manifest else row.provider,
+        "kind": KINDS[Kind(row.integration_type)],
+        "badge": environment_badge(row),
+        "is_live": is_live(row),
+        "status": STATUS[row.status],
+        "words": state_in_words(row, has_waiting=any(counts.values())),
+        "problem": standing_problem(row),
+        "last": local_time(row.last_sync_at, row.hotel),
+        "next": local_time(row.next_sync_at, row.hotel),
+        "track": [tick(run) for run in runs],
+        "button": next_step(request, row, open_run, counts, bool(manifest and manifest.streams)),
+        "url": reverse("admin:integrations_integration_change", args=[row.pk]),
+        "urgency": 3 * broken + 2 * bool(counts["stuck"]) + bool(counts["rejected"] or counts["dead_events"]),
+        "broken": broken,
+        **counts,
+    }
+
+
+def tick(run: SyncRun) -> dict[str, str]:
+    colour = RUN[run.status]
+    return {"colour": colour, "url": reverse("admin:integrations_syncrun_change", args=[run.pk]), "title": f"{run.stream}: {run.summary}"}
+
+
+def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, counts: dict[str, int], syncs: bool) -> dict[str, Any]:
+    """Return the one button of a card: the next sensible thing this user may do."""
+
+    def to(name: str) -> str:
+        return reverse(f"admin:integrations_integration_{name}", args=[row.pk])
+
+    operator = row.hotel_id in reach(request, Role.OPERATOR)
+    manager = row.hotel_id in reach(request, Role.MANAGER)
+    if open_run:
+        return {"label": "See progress", "url": reverse("admin:integrations_syncrun_change", args=[open_run.pk])}
+    if counts["stuck"]:
+        return {"label": "Look at the postings", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
+    if row.status == IntegrationStatus.INACTIVE and manager:
+        return {"label": "Start again", "post": to("status"), "fields": {"status": IntegrationStatus.ACTIVE.value}}
+    if row.status == IntegrationStatus.ERROR and operator:
+        return {"label": "Test the connection", "url": f"{to('change')}#test"}
+    if row.status != IntegrationStatus.INACTIVE and operator and syncs and not any(counts.values()):
+        return {"label": "Sync now", "url": f"{to('change')}#streams", "quiet": row.last_sync_at is not None}
+    return {"label": "Open", "url": to("change"), "quiet": True}
+
+
+def headline(cards: list[dict[str, Any]]) -> dict[str, str]:
+    """Answer the first question of the page in one sentence."""
+    broken = [shown for shown in cards if shown["broken"]]
+    stuck = sum(shown["stuck"] for shown in cards)
+    if broken:
+        names = ", ".join(shown["integration"].provider_name for shown in broken[:3])
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        verb = "needs" if len(broken) == 1 else "need"
+        return {"colour": "danger", "text": f"{names}{more} {verb} attention."}
+    if stuck:
+        return {"colour": "warning", "text": f"{stuck} posting waits for you." if stuck == 1 else f"{stuck} postings wait for you."}
+    return {"colour": "success", "text": "Everything works."}
+
+
+def posting(operation: Operation) -> dict[str, Any]:
+    return {
+        "label": operation_label(operation),
+        "status": operation.get_status_display(),
+        "colour": OPERATION[operation.status],
+        "problem": operation_problem(operation),
+        "integration": operation.integration,
+        "when": local_time(operation.created_at, operation.integration.hotel),
+        "url": reverse("admin:integrations_operation_change", args=[operation.pk]),
+    }
+
+
+# --- the chart -----------------------------------------------------------------------------------------------------------------
+
+
+def chart(integrations: list[Integration]) -> dict[str, str]:
+    """Return records brought and failed runs of each day, and how to draw them. Days are those of the first hotel's clock."""
+    zone = integrations[0].hotel.zone
+    today = timezone.localtime(timezone.now(), zone).date()
+    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    per_day = (
+        SyncRun.objects.filter(integration__in=integrations, created_at__gte=timezone.now() - timedelta(days=DAYS))
+        .order_by()
+        .values(day=TruncDate("created_at", tzinfo=zone))
+        .annotate(stored=Sum(F("created_count") + F("updated_count")), failures=Count("id", filter=Q(status=RunStatus.FAILED)))
+    )
+    found: dict[date, dict[str, Any]] = {row["day"]: row for row in per_day}
+    stored = [found.get(day, {}).get("stored", 0) for day in days]
+    failures = [found.get(day, {}).get("failures", 0) for day in days]
+    data = {
+        "labels": [f"{day.day} {day:%b}" for day in days],
+        "datasets": [
+            {"label": "Records stored", "data": stored, "backgroundColor": "var(--color-primary-500)", "borderRadius": 3, "yAxisID": "y"},
+            {
+                "type": "line", "label": "Failed runs", "data": failures, "borderColor": "var(--hsp-chart-bad)",
+                "backgroundColor": "var(--hsp-chart-bad)", "pointRadius": 3, "borderWidth": 2, "yAxisID": "failures",
+            },
+        ],
+    }  # fmt: skip
+    return {
+        "data": json.dumps(data),
+        "options": json.dumps(chart_options()),
+        "summary": f"{sum(stored):,} records stored and {sum(failures):,} failed runs in {DAYS} days.",
+    }
+
+
+def chart_options() -> dict[str, Any]:
+    """Name every option: without them Unfold draws bars of four pixels and no axis."""
+    ticks = {"color": "#8a94a6", "precision": 0, "maxTicksLimit": 5}
+    return {
+        "animation": False,
+        "responsive": True,
+        "maintainAspectRatio": False,
+        "interaction": {"mode": "index", "intersect": False},
+        "plugins": {"legend": {"display": True, "align": "end", "labels": {"color": "#8a94a6", "boxWidth": 10, "boxHeight": 10}}},
+        "datasets": {"bar": {"maxBarThickness": 28, "categoryPercentage": 0.7}},
+        "scales": {
+            "x": {"grid": {"display": False}, "border": {"width": 0}, "ticks": {"color": "#8a94a6", "maxRotation": 0, "autoSkipPadding": 12}},
+            "y": {"beginAtZero": True, "border": {"width": 0}, "ticks": ticks, "grid": {}},
+            "failures": {"beginAtZero": True, "position": "right", "border": {"width": 0}, "ticks": ticks, "grid": {"display": False}, "suggestedMax": 4},
+        },
+    }  # fmt: skip

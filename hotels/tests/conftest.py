@@ -1,0 +1,3 @@
+"""What the tests of this app share."""
+
+from hotels.tests.people import *  # noqa: F403

@@ -1,0 +1,55 @@
+"""Fixtures for the tests of every door: two hotels, and people with each role who call with a token. A conftest imports them."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from hotels.models import ApiToken, Hotel, Membership, Role
+
+__all__ = ["caller", "hotel", "manager", "operator", "other_hotel", "viewer"]
+
+Caller = Callable[..., APIClient]
+
+
+@pytest.fixture
+def hotel(db: None) -> Hotel:
+    return Hotel.objects.create(name="Miramar", slug="miramar", currency="EUR", time_zone="Europe/Lisbon")
+
+
+@pytest.fixture
+def other_hotel(db: None) -> Hotel:
+    return Hotel.objects.create(name="Belvedere", slug="belvedere", currency="EUR")
+
+
+@pytest.fixture
+def caller(db: None) -> Caller:
+    """Make a client of somebody with a role in a hotel; without a hotel, of somebody who belongs to none."""
+
+    def make(role: Role = Role.MANAGER, hotel: Hotel | None = None) -> APIClient:
+        user = User.objects.create_user(f"{role}-{User.objects.count()}")
+        if hotel:
+            Membership.objects.create(user=user, hotel=hotel, role=role)
+        client = APIClient()
+        client.default_format = "json"
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.objects.create(user)[1]}")
+        client.user = user
+        return client
+
+    return make
+
+
+@pytest.fixture
+def manager(caller: Caller, hotel: Hotel) -> APIClient:
+    return caller(Role.MANAGER, hotel)
+
+
+@pytest.fixture
+def operator(caller: Caller, hotel: Hotel) -> APIClient:
+    return caller(Role.OPERATOR, hotel)
+
+
+@pytest.fixture
+def viewer(caller: Caller, hotel: Hotel) -> APIClient:
+    return caller(Role.VIEWER, hotel)

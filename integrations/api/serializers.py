@@ -1,0 +1,153 @@
+"""How integrations, and what happens at them, look from outside. Never a secret."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from integrations.exceptions import DecryptionFailed, InvalidInput
+from integrations.models import (
+    Conflict,
+    Integration,
+    IntegrationLog,
+    IntegrationStatus,
+    IntegrationType,
+    Operation,
+    RejectedRecord,
+    SyncRun,
+    WebhookSecret,
+)
+from integrations.services.setup import describe_credentials
+
+
+class CredentialSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    label = serializers.CharField()
+    is_secret = serializers.BooleanField()
+    is_set = serializers.BooleanField()
+    set_at = serializers.DateTimeField(allow_null=True)
+    ends_in = serializers.CharField(allow_null=True, help_text="The last characters of a secret, to tell one from another.")
+    value = serializers.CharField(allow_null=True, help_text="Of what is no secret.")
+
+
+class WebhookSecretSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = WebhookSecret
+        fields = ["key_id", "created_at", "expires_at", "is_active"]
+
+
+class IntegrationSerializer(serializers.ModelSerializer):
+    credentials = serializers.SerializerMethodField(
+        help_text="What is set, in the vendor's order; never a secret. Null if it cannot be read: the encryption key or the vendor is gone."
+    )
+    webhook_secrets = WebhookSecretSerializer(many=True)
+    config = serializers.DictField()
+    sync_settings = serializers.DictField()
+
+    class Meta:
+        model = Integration
+        fields = [
+            "id", "hotel_id", "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config",
+            "credentials", "webhook_url", "webhook_secrets", "sync_settings", "error_count", "last_error", "last_error_at",
+            "last_sync_at", "sync_status", "next_sync_at", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    @extend_schema_field(CredentialSerializer(many=True, allow_null=True))
+    def get_credentials(self, integration: Integration) -> list[dict[str, Any]] | None:
+        try:
+            return CredentialSerializer(describe_credentials(integration), many=True).data
+        except (DecryptionFailed, InvalidInput):  # one such row must not hide all the others
+            return None
+
+
+class StoredIntegrationSerializer(IntegrationSerializer):
+    """The answer to a create or a change."""
+
+    warnings = serializers.ListField(child=serializers.CharField(), help_text="What was kept although the vendor does not use it.")
+
+    class Meta(IntegrationSerializer.Meta):
+        fields = [*IntegrationSerializer.Meta.fields, "warnings"]
+
+
+class IntegrationInputSerializer(serializers.Serializer):
+    """What can be written. Everything else in `IntegrationSerializer` is accepted and has no effect."""
+
+    hotel_id = serializers.IntegerField(help_text="It cannot be changed later.")
+    integration_type = serializers.ChoiceField(choices=IntegrationType)
+    provider_name = serializers.CharField(max_length=120, help_text="As people call it: Square POS.")
+    provider = serializers.CharField(required=False, help_text="Slug in the catalogue; found from provider_name if left out.")
+    provider_version = serializers.CharField(required=False, allow_blank=True, max_length=20)
+    environment = serializers.CharField(required=False, help_text="One of the vendor's; production if left out.")
+    status = serializers.ChoiceField(choices=IntegrationStatus, required=False)
+    config = serializers.DictField(required=False)
+    credentials = serializers.DictField(required=False, help_text="Those left out, empty or masked stay as they are.")
+    webhook_url = serializers.URLField(required=False, allow_blank=True, max_length=500, help_text="Exactly as registered at the vendor.")
+    webhook_secret = serializers.CharField(required=False, write_only=True, help_text="The one before it is accepted for 24 hours more.")
+    sync_settings = serializers.DictField(required=False)
+
+
+class TestOutcomeSerializer(serializers.Serializer):
+    success = serializers.BooleanField()
+    connection = serializers.ChoiceField(choices=["ok", "failed"])
+    message = serializers.CharField()
+    hint = serializers.CharField(allow_blank=True)
+    code = serializers.CharField(allow_blank=True)
+    details = serializers.DictField()
+    processing_time = serializers.IntegerField(help_text="Milliseconds.")
+
+
+class SyncRunSerializer(serializers.ModelSerializer):
+    created = serializers.IntegerField(source="created_count")
+    updated = serializers.IntegerField(source="updated_count")
+    unchanged = serializers.IntegerField(source="unchanged_count")
+    deleted = serializers.IntegerField(source="deleted_count")
+    rejected = serializers.IntegerField(source="rejected_count")
+    conflicts = serializers.IntegerField(source="conflict_count")
+    pages = serializers.IntegerField(source="page_count")
+
+    class Meta:
+        model = SyncRun
+        fields = [
+            "id", "integration_id", "stream", "mode", "trigger", "status", "since", "until", "total", "pages", "created", "updated",
+            "unchanged", "deleted", "rejected", "conflicts", "summary", "attempts", "next_attempt_at", "error_code", "error_message",
+            "hint", "correlation_id", "created_at", "started_at", "finished_at",
+        ]  # fmt: skip
+
+
+class LogSerializer(serializers.ModelSerializer):
+    request_data = serializers.JSONField(help_text="Redacted.")
+    response_data = serializers.JSONField(help_text="Redacted.")
+
+    class Meta:
+        model = IntegrationLog
+        fields = [
+            "id", "integration_id", "operation_type", "operation_name", "direction", "status", "request_data", "response_data",
+            "http_status", "attempt", "error_code", "error_message", "processing_time", "records_processed", "records_success",
+            "records_failed", "correlation_id", "created_at",
+        ]  # fmt: skip
+
+
+class OperationSerializer(serializers.ModelSerializer):
+    answer = serializers.DictField(help_text="What the vendor said.")
+
+    class Meta:
+        model = Operation
+        fields = [
+            "id", "uuid", "integration_id", "name", "status", "idempotency_key", "record_type", "object_id", "vendor_reference",
+            "answer", "attempts", "next_attempt_at", "error_code", "error_message", "hint", "correlation_id", "created_at", "done_at",
+        ]  # fmt: skip
+
+
+class RejectedRecordSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = RejectedRecord
+        fields = ["id", "run_id", "stream", "record_type", "external_id", "reason", "payload", "created_at", "resolved_at"]
+
+
+class ConflictSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Conflict
+        fields = [
+            "id", "run_id", "record_type", "external_id", "object_id", "field", "base_value", "vendor_value", "hotel_value", "rule",
+            "winner", "created_at", "applied_at",
+        ]  # fmt: skip
