@@ -69,8 +69,8 @@ def check(service: IntegrationService, name: str, data: Mapping[str, Any]) -> tu
     return about, inputs.read(declared.body, rest) if declared.body else None
 
 
-def call(service: IntegrationService, name: str, data: Mapping[str, Any], *, idempotency_key: str = "") -> Any:
-    """Call it: an `Operation` for a write, plain JSON for a read."""
+def perform(service: IntegrationService, name: str, data: Mapping[str, Any], *, idempotency_key: str = "") -> Any:
+    """Call it: an `Operation` for a write; for a read the hotel's rows, or what the vendor told."""
     about, body = check(service, name, data)
     declared = CALLS[name]
     arguments: list[Any] = [about] if declared.about else []
@@ -79,7 +79,12 @@ def call(service: IntegrationService, name: str, data: Mapping[str, Any], *, ide
         named |= body.model_dump(exclude_unset=True)
     elif body is not None:
         arguments.append(body)
-    result = getattr(service, name)(*arguments, **named)
+    return getattr(service, name)(*arguments, **named)
+
+
+def call(service: IntegrationService, name: str, data: Mapping[str, Any], *, idempotency_key: str = "") -> Any:
+    """Call it: an `Operation` for a write, plain JSON for a read."""
+    result = perform(service, name, data, idempotency_key=idempotency_key)
     return result if isinstance(result, Operation) else plain(result)
 
 

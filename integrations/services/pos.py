@@ -37,9 +37,13 @@ class PosService(IntegrationService):
             prepare=lambda: self._make_check(given),
         )
 
-    def get_check_status(self, check_id: str) -> GuestCheck:
-        """Ask the vendor how a check stands, note it at the hotel's check, and return that. `check_id` is the vendor's id."""
-        record = self.ask("get_check_status", check_external_id=check_id)
+    def get_check_status(self, check_id: str | int) -> GuestCheck:
+        """Ask the vendor how a check stands, note it at the hotel's check, and return that. `check_id` is the vendor's id (text), or
+        Hospient's (number)."""
+        external_id = check_id if isinstance(check_id, str) else self.references.external_id("guest_check", self._check(check_id))
+        if not external_id:
+            raise InvalidInput({"check_id": f"{self.provider.manifest.name} does not know this check: it never arrived there."})
+        record = self.ask("get_check_status", check_external_id=external_id)
         with transaction.atomic():
             apply_records(self.integration, [record])
         return self.references.row("guest_check", record.external_id)
