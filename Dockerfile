@@ -1,0 +1,13 @@
+# One image, three processes: the console and API (default), the lean webhook door, and the worker.
+FROM python:3.13-slim
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+RUN useradd --create-home hospient && mkdir var staticfiles && chown hospient var staticfiles
+COPY requirements.txt requirements-scale.txt ./
+RUN pip install --no-cache-dir -r requirements-scale.txt
+COPY . .
+RUN python manage.py collectstatic --noinput
+USER hospient
+EXPOSE 8000
+HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", "hospient.wsgi:application"]

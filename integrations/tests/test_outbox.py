@@ -1,0 +1,211 @@
+"""Pushing: one effect at the vendor, whatever fails in between."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from hotels.models import Hotel
+from integrations.exceptions import (
+    AuthenticationFailed,
+    HospientError,
+    InvalidInput,
+    ProviderUnavailable,
+    RateLimited,
+    RequestRejected,
+)
+from integrations.models import Integration, Operation, OperationStatus
+from integrations.outbox import deliver, enqueue
+
+NATIVE = SimpleNamespace(idempotency="native", settle_seconds=0)
+LOOKUP = SimpleNamespace(idempotency="lookup", settle_seconds=10)
+NONE = SimpleNamespace(idempotency="none", settle_seconds=0)
+
+LOST = ProviderUnavailable("The answer was lost.", maybe_done=True)
+
+
+class Vendor:
+    """Keeps what was sent to it, by key; `trouble` are the errors of the next calls, raised after the effect if `maybe_done`."""
+
+    def __init__(self, *trouble: HospientError) -> None:
+        self.trouble = list(trouble)
+        self.effects: list[str] = []
+        self.sent = 0
+        self.looked_up = 0
+        self.knows_keys = False
+        self.hides = False
+
+    def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        self.sent += 1
+        error = self.trouble.pop(0) if self.trouble else None
+        if error is None or getattr(error, "maybe_done", False):
+            if not (self.knows_keys and key in self.effects):
+                self.effects.append(key)
+        if error:
+            raise error
+        return {"reference": f"at-vendor-{key}"}
+
+    def find(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+        self.looked_up += 1
+        return {"reference": f"at-vendor-{key}"} if key in self.effects and not self.hides else None
+
+
+@pytest.fixture
+def integration(db: None) -> Integration:
+    hotel = Hotel.objects.create(name="Grand", slug="grand")
+    return Integration.objects.create(hotel=hotel, integration_type="pos", provider="square", provider_name="Square")
+
+
+@pytest.fixture
+def operation(integration: Integration) -> Operation:
+    return new(integration, "k1")
+
+
+def new(integration: Integration, key: str, **more: Any) -> Operation:
+    return enqueue.enqueue(integration, "post_guest_check", {"total": "1"}, key=key, asked="a", **more)
+
+
+def attempt(operation: Operation, vendor: Vendor, declared: Any = NATIVE, done: Callable[..., None] = lambda *_: None) -> Operation:
+    """Deliver an operation as a worker would, as soon as it is due."""
+    Operation.objects.filter(pk=operation.pk, next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
+    delivery = deliver.Delivery(operation, declared, done)
+    if delivery.claim():
+        delivery.attempt(vendor)
+    operation.refresh_from_db()
+    return operation
+
+
+def test_a_delivered_operation_is_done_with_the_vendors_reference(operation: Operation) -> None:
+    vendor = Vendor()
+    attempt(operation, vendor)
+    assert (operation.status, operation.vendor_reference) == ("done", f"at-vendor-{operation.uuid}")
+    assert operation.maybe_sent_at is None
+
+
+def test_a_done_operation_is_never_sent_again(operation: Operation) -> None:
+    vendor = Vendor()
+    attempt(operation, vendor)
+    attempt(operation, vendor)
+    assert vendor.sent == 1
+
+
+def test_a_lost_answer_is_repeated_with_the_same_key_where_the_vendor_knows_keys(operation: Operation) -> None:
+    vendor = Vendor(LOST)
+    vendor.knows_keys = True
+    attempt(operation, vendor)
+    assert (operation.status, bool(operation.maybe_sent_at)) == ("unknown", True)
+    attempt(operation, vendor)
+    assert (operation.status, vendor.sent, len(vendor.effects)) == ("done", 2, 1)
+
+
+def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(operation: Operation) -> None:
+    vendor = Vendor(LOST)
+    attempt(operation, vendor, LOOKUP)
+    attempt(operation, vendor, LOOKUP)
+    assert (operation.status, vendor.sent, vendor.looked_up) == ("done", 1, 1)
+
+
+def test_not_found_counts_only_after_the_effect_had_time_to_show(operation: Operation) -> None:
+    vendor = Vendor(LOST)
+    vendor.hides = True
+    attempt(operation, vendor, LOOKUP)
+    attempt(operation, vendor, LOOKUP)
+    assert (operation.status, vendor.sent) == ("unknown", 1)
+    assert operation.next_attempt_at > timezone.now() + timedelta(seconds=5)
+    vendor.effects.clear()  # it did not happen after all
+    Operation.objects.update(maybe_sent_at=timezone.now() - timedelta(seconds=11))
+    attempt(operation, vendor, LOOKUP)
+    assert (operation.status, vendor.sent, len(vendor.effects)) == ("done", 2, 1)
+
+
+def test_where_nobody_can_tell_a_person_decides(operation: Operation) -> None:
+    vendor = Vendor(LOST)
+    attempt(operation, vendor, NONE)
+    assert (operation.status, operation.next_attempt_at) == ("unknown", None)
+    attempt(operation, vendor, NONE)
+    assert vendor.sent == 1
+    deliver.retry(operation, send_again=True)
+    attempt(operation, vendor, NONE)
+    assert (operation.status, vendor.sent) == ("done", 2)
+
+
+def test_a_worker_killed_in_the_call_leaves_doubt_not_a_second_posting(operation: Operation) -> None:
+    vendor = Vendor()
+    delivery = deliver.Delivery(operation, LOOKUP, lambda *_: None)
+    assert delivery.claim()
+    vendor.send({}, str(operation.uuid))  # and here the power went
+    Operation.objects.update(maybe_sent_at=timezone.now(), lease_until=timezone.now() - timedelta(seconds=1))
+    attempt(operation, vendor, LOOKUP)
+    assert (operation.status, vendor.sent) == ("done", 1)
+
+
+def test_a_live_lease_keeps_others_away(operation: Operation) -> None:
+    assert deliver.Delivery(operation, NATIVE, lambda *_: None).claim()
+    assert not deliver.Delivery(operation, NATIVE, lambda *_: None).claim()
+
+
+def test_a_refusal_is_final_and_says_why(operation: Operation) -> None:
+    attempt(operation, Vendor(RequestRejected("There is no such item.")))
+    assert (operation.status, operation.error_message, operation.maybe_sent_at) == ("dead", "There is no such item.", None)
+
+
+def test_a_refusal_does_not_settle_the_doubt_about_an_earlier_attempt(operation: Operation) -> None:
+    vendor = Vendor(LOST, RequestRejected())
+    attempt(operation, vendor)
+    attempt(operation, vendor)
+    assert (operation.status, operation.next_attempt_at) == ("unknown", None)
+
+
+def test_a_busy_vendor_is_asked_again_when_it_said(operation: Operation) -> None:
+    later = timezone.now() + timedelta(minutes=7)
+    attempt(operation, Vendor(RateLimited(retry_at=later)))
+    assert (operation.status, operation.next_attempt_at, operation.maybe_sent_at) == ("pending", later, None)
+
+
+def test_attempts_are_bounded(operation: Operation) -> None:
+    vendor = Vendor(*[ProviderUnavailable() for _ in range(20)])
+    for _ in range(20):
+        attempt(operation, vendor)
+    assert (operation.status, vendor.sent) == ("dead", deliver.MAX_ATTEMPTS)
+
+
+def test_refused_credentials_show_at_the_integration(operation: Operation, integration: Integration) -> None:
+    attempt(operation, Vendor(AuthenticationFailed()))
+    integration.refresh_from_db()
+    assert (integration.status, integration.error_count) == ("error", 1)
+
+
+def test_a_void_never_overtakes_its_post(integration: Integration) -> None:
+    post = new(integration, "post", object_key="guest_check:1")
+    void = new(integration, "void", object_key="guest_check:1")
+    other = new(integration, "other", object_key="guest_check:2")
+    assert list(deliver.due()) == [post, other]
+    attempt(void, Vendor())
+    assert void.status == OperationStatus.PENDING
+    attempt(post, Vendor(LOST))
+    assert void not in deliver.due()
+    attempt(post, Vendor())
+    assert void in deliver.due()
+
+
+def test_the_effect_and_the_end_commit_together(operation: Operation) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("the hotel's row cannot be written")
+
+    vendor = Vendor()
+    with pytest.raises(RuntimeError):
+        attempt(operation, vendor, LOOKUP, done=fails)
+    operation.refresh_from_db()
+    assert (operation.status, bool(operation.maybe_sent_at)) == ("sending", True)
+    Operation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    attempt(operation, vendor, LOOKUP)
+    assert (operation.status, vendor.sent) == ("done", 1)
+
+
+def test_a_key_used_for_another_request_is_refused(operation: Operation, integration: Integration) -> None:
+    assert enqueue.find(integration, "k1", "a") == operation
+    with pytest.raises(InvalidInput):
+        enqueue.find(integration, "k1", "another")
