@@ -275,3 +275,6 @@ class InboundEvent:
     """A thin event: streams to read. Those declared `by_id` are asked for `object_id`, others run incrementally."""
     records: tuple[Record, ...] = ()
     """A full event: the records it carries; applied when not older than what is stored."""
+    told: tuple[str, ...] = ()
+    """The fields of `records` the event told; the others stay as they are stored. Empty: it told all. With `refresh` too, the records are
+    only taken if the vendor cannot be asked."""

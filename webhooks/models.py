@@ -1,6 +1,7 @@
 """The inbox: every delivery we acknowledged, kept raw until it has had its effect."""
 
 from django.db import models
+from django.db.models import Q
 
 from integrations.models import Integration
 
@@ -14,7 +15,11 @@ class EventStatus(models.TextChoices):
 
 
 class WebhookEvent(models.Model):
-    """One delivery, stored before anything is done with it. Once for each integration and event id."""
+    """One event, stored before anything is done with it. Once for each integration and event id.
+
+    A delivery that carries several events is one row too, with `is_batch` set; working it splits it into a row for each event, which point
+    back to it for their body.
+    """
 
     OPEN = (EventStatus.PENDING, EventStatus.PROCESSING)
 
@@ -23,6 +28,10 @@ class WebhookEvent(models.Model):
     event_type = models.CharField(max_length=120, blank=True)
     object_key = models.CharField(max_length=240, blank=True)
     """Events of one object are worked in order."""
+    verified_by = models.CharField(max_length=40, blank=True)
+    """The verifier that let it in; it also says how the body is to be read."""
+    is_batch = models.BooleanField(default=False)
+    batch = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="events")
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
     status = models.CharField(max_length=10, choices=EventStatus, default=EventStatus.PENDING)
@@ -42,12 +51,17 @@ class WebhookEvent(models.Model):
         ordering = ["-received_at", "-id"]
         constraints = [
             models.UniqueConstraint(fields=["integration", "event_id"], name="event_once_per_integration"),
-            models.CheckConstraint(condition=models.Q(status__in=EventStatus.values), name="event_status_known"),
+            models.CheckConstraint(condition=Q(status__in=EventStatus.values), name="event_status_known"),
         ]
+        # The last three cover open events only, so they stay small however many events are kept.
         indexes = [
-            models.Index(fields=["integration", "-received_at"]),
-            models.Index(fields=["status", "next_attempt_at", "id"]),
-            models.Index(fields=["integration", "object_key", "id"]),
+            models.Index(fields=["integration", "-received_at", "-id"], name="event_newest"),
+            models.Index(fields=["integration", "status", "-received_at", "-id"], name="event_by_status"),
+            models.Index(fields=["integration", "id"], condition=Q(status="pending"), name="event_pending"),
+            models.Index(
+                fields=["integration", "object_key", "id"], condition=Q(status__in=["pending", "processing"]), name="event_open_object"
+            ),
+            models.Index(fields=["lease_until"], condition=Q(status="processing"), name="event_lease"),
         ]
 
     def __str__(self) -> str:

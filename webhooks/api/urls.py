@@ -1,0 +1,3 @@
+"""`/api/integrations/{id}/webhook-events`."""
+
+urlpatterns = []

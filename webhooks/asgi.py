@@ -1,0 +1,192 @@
+"""The lean door: an ASGI application that only receives webhooks, as a process of its own beside console and API.
+
+    granian --interface asgi --workers 2 webhooks.asgi:application
+
+It depends on the database alone. Deliveries that are being checked while the one before is committed go into the next transaction
+together, and each is answered after its own commit. The checks, the storing and the answers are those of `webhooks.ingest`.
+"""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import django
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hospient.settings")
+django.setup()
+
+from django.db import Error as DatabaseError  # noqa: E402
+from django.db import connection  # noqa: E402
+
+from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
+from integrations.transport import correlation  # noqa: E402
+from webhooks.delivery import Delivery, Outcome, client_address, join_headers, refusal  # noqa: E402
+from webhooks.exceptions import BodyTooSlow  # noqa: E402
+from webhooks.facts import Facts  # noqa: E402
+from webhooks.inbox import report_health  # noqa: E402
+from webhooks.ingest import UNAVAILABLE, Checked, Ingest, logger  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+GROUP = 500
+"""Deliveries in one transaction at most: enough for every connection of a process, small enough to be answered within milliseconds."""
+_PATH = re.compile(r"/api/webhooks/([0-9]{1,4300})(?:/([^/]+))?/*")
+_HEALTH = re.compile(r"/api/webhooks/health/*")
+_NOT_FOUND = refusal(404, "not_found", "Not found.")
+_NOT_ALLOWED = refusal(405, "method_not_allowed", "Send webhooks with POST.")
+
+
+class ClientGone(Exception):
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+class LeanDoor:
+    """The application. Checks run on the event loop, the database is spoken to on threads."""
+
+    def __init__(self) -> None:
+        self.ingest = Ingest()
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._readers = ThreadPoolExecutor(2, "reader")
+        self._waiting: list[tuple[Checked, asyncio.Future[Outcome]]] = []
+        self._is_writing = False
+        self._reading: dict[int, asyncio.Future[Facts]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            try:
+                outcome = await self._answer(scope, receive)
+            except ClientGone:
+                return
+            await _send(outcome, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        self._writer.shutdown()  # what was taken in is stored and answered first
+        self._readers.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Outcome:
+        target = _PATH.fullmatch(scope["path"])
+        if target is None:
+            return await self._health() if _HEALTH.fullmatch(scope["path"]) else _NOT_FOUND
+        if scope["method"] != "POST":
+            return _NOT_ALLOWED
+        headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        head = Delivery(
+            integration_id=int(target[1]),
+            headers=headers,
+            body=b"",
+            received_at=datetime.now(UTC),
+            path_secret=target[2] or "",
+            address=client_address((scope.get("client") or ("",))[0], headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES),
+            correlation_id=correlation.new(),
+        )
+        try:
+            facts = await self._facts(head.integration_id)
+            try:
+                self.ingest.admit(head, facts)
+                body = await _read(receive)
+                checked = self.ingest.check(head._replace(body=body), facts)
+            except WebhookRejected as error:
+                outcome = self.ingest.refuse(error, head, facts)
+                if self.ingest.refusals.is_due:
+                    await self._on_thread(self.ingest.refusals.write)
+                return outcome
+            return await self._settled(checked)
+        except DatabaseError:
+            return UNAVAILABLE
+
+    async def _health(self) -> Outcome:
+        try:
+            return Outcome(200, json.dumps(await self._on_thread(report_health)).encode())
+        except DatabaseError:
+            return Outcome(503, b'{"status":"unavailable"}')
+
+    async def _facts(self, integration_id: int) -> Facts:
+        if facts := self.ingest.facts.peek(integration_id):
+            return facts
+        if (reading := self._reading.get(integration_id)) is None:  # everybody who asks meanwhile shares one read
+            reading = self._reading[integration_id] = asyncio.ensure_future(self._on_thread(self.ingest.facts.read, integration_id))
+            reading.add_done_callback(lambda _: self._reading.pop(integration_id))
+        return await asyncio.shield(reading)
+
+    def _on_thread(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._readers, _guarded, function, *arguments)
+
+    # --- storing in groups -----------------------------------------------------------------------------------------------------
+
+    def _settled(self, checked: Checked) -> asyncio.Future[Outcome]:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((checked, future))
+        if not self._is_writing:
+            self._write()
+        return future
+
+    def _write(self) -> None:
+        group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+        self._is_writing = bool(group)
+        if group:
+            checked = [one for one, _ in group]
+            written = asyncio.get_running_loop().run_in_executor(self._writer, _guarded, self.ingest.settle, checked)
+            written.add_done_callback(lambda done: self._written([future for _, future in group], done))
+
+    def _written(self, futures: list[asyncio.Future[Outcome]], done: asyncio.Future[list[Outcome]]) -> None:
+        self._write()
+        outcomes = [UNAVAILABLE] * len(futures) if done.exception() else done.result()
+        for future, outcome in zip(futures, outcomes, strict=True):
+            if not future.done():  # its client went away
+                future.set_result(outcome)
+
+
+def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call something that uses the database, and give up a connection that failed: the next call opens a new one."""
+    try:
+        return function(*arguments)
+    except DatabaseError:
+        logger.exception("The database failed; the vendor was asked to send it again.")
+        connection.close()
+        raise
+
+
+async def _read(receive: Receive) -> bytes:
+    """Read the body, no more of it than is allowed. Raises PayloadTooLarge, BodyTooSlow or ClientGone."""
+    parts: list[bytes] = []
+    length = 0
+    try:
+        async with asyncio.timeout(settings.WEBHOOK_TIMEOUT / 1000):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone()
+                parts.append(message.get("body", b""))
+                length += len(parts[-1])
+                if length > settings.WEBHOOK_MAX_BYTES:
+                    raise PayloadTooLarge()
+                if not message.get("more_body"):
+                    return b"".join(parts)
+    except TimeoutError:
+        raise BodyTooSlow() from None
+
+
+async def _send(outcome: Outcome, send: Send) -> None:
+    headers = [(b"content-type", outcome.content_type.encode()), (b"content-length", str(len(outcome.body)).encode())]
+    if outcome.retry_after:
+        headers.append((b"retry-after", str(outcome.retry_after).encode()))
+    if outcome.status == 405:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
+    await send({"type": "http.response.body", "body": outcome.body})
+
+
+application = LeanDoor()

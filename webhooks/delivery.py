@@ -1,0 +1,60 @@
+"""One HTTP request of a vendor as both doors hand it over, and the answer they send back. Knows no framework and no database."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Delivery(NamedTuple):
+    integration_id: int
+    headers: Mapping[str, str]
+    """Names in lower case; the values of a header that came twice are joined with a comma, so that none of them passes for the only one."""
+    body: bytes
+    received_at: datetime
+    path_secret: str = ""
+    """What follows the integration's id in the path, for vendors that sign nothing."""
+    address: str = ""
+    """The client's, from the socket or the trusted proxies."""
+    correlation_id: str = ""
+
+
+class Outcome(NamedTuple):
+    """The answer to one delivery."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    retry_after: int = 0
+    """Seconds; sent as Retry-After unless 0."""
+
+
+ACCEPTED = Outcome(202, b'{"status":"accepted"}')
+DUPLICATE = Outcome(200, b'{"status":"duplicate"}')
+
+
+def refusal(status: int, code: str, detail: str, *, hint: str = "", correlation_id: str = "", retry_after: int = 0) -> Outcome:
+    """Answer with an error in the shape all of the API's have."""
+    kind = "server_error" if status >= 500 else "client_error"
+    errors = [{"code": code, "detail": detail, "attr": None}]
+    body = {"type": kind, "errors": errors, "hint": hint, "correlation_id": correlation_id}
+    return Outcome(status, json.dumps(body, separators=(",", ":")).encode(), retry_after=retry_after)
+
+
+def join_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Collect headers by name in lower case."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+def client_address(peer: str, forwarded_for: str, trusted_proxies: int) -> str:
+    """Return the client's address: the socket's, or what the outermost of exactly that many trusted proxies wrote.
+
+    Each proxy appends the address it saw, so a client can only forge entries to the left of the ones that count.
+    """
+    if not trusted_proxies:
+        return peer
+    hops = forwarded_for.split(",")
+    return hops[-trusted_proxies].strip() if len(hops) >= trusted_proxies else peer

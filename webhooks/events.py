@@ -1,0 +1,163 @@
+"""Reads the bodies of our own scheme: `{"event_type", "event_id"?, "occurred_at"?, "data"}`, as the seed's senders write them.
+
+`data` may hold only an id (thin: the vendor is asked) or the object in the plain JSON shapes of Hospient's own API (full: what it tells is
+taken, unless something newer is stored). Called by ingest and by the inbox.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from integrations.exceptions import RecordRejected
+from integrations.records import InboundEvent, Record
+from integrations.services.generic_rest import mapping
+from webhooks.exceptions import BodyUnreadable
+
+Mapper = Callable[[Mapping[str, Any], str], Record]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What an event of our own scheme is about, and what it does."""
+
+    object_type: str
+    ids: tuple[str, ...]
+    """Names the object's id goes by in `data`; plain `id` comes last, as it may be the id of what happened."""
+    streams: tuple[str, ...]
+    """Where the object can be read again."""
+    read: Mapper
+    whole: tuple[str, ...]
+    """Record fields that make it a whole object when all of them are told."""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    """What the event itself says of the object."""
+
+
+def _menu_item(data: Mapping[str, Any], currency: str) -> Record:
+    """Read a menu item; one without a price has no variations, because a price that was not told is not a price to be asked for."""
+    item = mapping.menu_item(data, currency)
+    return replace(item, variations=item.variations if all(v.price is not None for v in item.variations) else ())
+
+
+_MENU = Effect(
+    object_type="menu_item",
+    ids=("menu_id", "item_id"),
+    streams=("menus",),
+    read=_menu_item,
+    whole=("name", "category_external_id", "variations"),
+)
+_CHECK = Effect(object_type="guest_check", ids=("check_id",), streams=("checks",), read=mapping.guest_check, whole=("status", "total"))
+_RESERVATION = Effect(
+    object_type="reservation",
+    ids=("reservation_id",),
+    streams=("reservations",),
+    read=mapping.reservation,
+    whole=("status", "arrival_date", "departure_date"),
+)
+_ROOM = Effect(
+    object_type="room", ids=("room_id", "room_number"), streams=("rooms",), read=mapping.room, whole=("room_type", "housekeeping")
+)
+_GUEST = Effect(
+    object_type="guest",
+    ids=("guest_id",),
+    streams=("guests", "guest_data"),
+    read=mapping.guest,
+    whole=("given_name", "family_name", "email"),
+)
+
+EVENTS: Mapping[str, Effect] = {
+    "menu_updated": _MENU,
+    "check_created": _CHECK,
+    "check_updated": _CHECK,
+    "check_voided": replace(_CHECK, sets={"status": "voided"}),
+    "reservation_created": _RESERVATION,
+    "reservation_updated": _RESERVATION,
+    "check_in": replace(_RESERVATION, sets={"status": "in_house"}),
+    "check_out": replace(_RESERVATION, sets={"status": "checked_out"}),
+    "room_status_changed": _ROOM,
+    "guest_updated": _GUEST,
+    "feedback_submitted": Effect(
+        object_type="feedback", ids=("feedback_id",), streams=("feedback",), read=mapping.feedback, whole=("rating",)
+    ),
+    "chat_message_received": Effect(
+        object_type="chat_message", ids=("message_id",), streams=("chat_messages",), read=mapping.chat_message, whole=("message",)
+    ),
+    "notification_sent": Effect(
+        object_type="notification",
+        ids=("notification_id",),
+        streams=("notifications",),
+        read=mapping.notification,
+        whole=("message",),
+        sets={"status": "sent"},
+    ),
+}
+
+
+def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[InboundEvent]:
+    """Return the event of one delivery; a type that is not in the table is returned too, and kept. Raises BodyUnreadable."""
+    if not isinstance(body, dict):
+        raise BodyUnreadable("The body is not a JSON object with event_type and data.")
+    event_type = body.get("event_type") or body.get("type")  # Standard Webhooks calls it type
+    data = body.get("data") or {}
+    if not isinstance(event_type, str) or not isinstance(data, dict):
+        raise BodyUnreadable("The body needs an event_type (a text) and data (an object).")
+    event = InboundEvent(
+        event_type=event_type,
+        event_id=_id(body.get("event_id")),
+        occurred_at=_moment(body.get("occurred_at") or body.get("timestamp")),
+    )
+    effect = EVENTS.get(event_type)
+    return [_about(event, effect, data, currency) if effect else event]
+
+
+def _about(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str) -> InboundEvent:
+    given = mapping.Fields(data)
+    object_id = given.text(*effect.ids, "id", "external_id")
+    event = replace(event, object_type=effect.object_type, object_id=object_id, refresh=effect.streams)
+    record = _record(event, effect, data, currency) if object_id else None
+    if record is None:
+        return event
+    told = tuple(f.name for f in fields(record) if f.name not in _KEPT and (getattr(record, f.name) != f.default or _named(f.name, given)))
+    is_whole = all(getattr(record, name) not in (None, "", "unknown", ()) for name in effect.whole)
+    return replace(event, records=(record,), told=told, refresh=() if is_whole else event.refresh)
+
+
+_KEPT = {field.name for field in fields(Record)} | {"currency"}
+"""Decided elsewhere, not by what `data` has."""
+
+
+def _named(name: str, given: mapping.Fields) -> bool:
+    """Say whether `data` names a field outright: then false, zero and nothing are told too."""
+    return name in given.values or name.replace("_external_id", "_id") in given.values
+
+
+def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str) -> Record | None:
+    """Read the object out of `data` as far as it goes; None if there is not enough of it."""
+    try:
+        record = effect.read({**data, **effect.sets, "id": event.object_id}, currency)
+    except RecordRejected:
+        return None
+    version = data.get("version")
+    return replace(
+        record,
+        updated_at=record.updated_at or event.occurred_at,
+        version=version if isinstance(version, int) and not isinstance(version, bool) else None,
+    )
+
+
+def _id(value: Any) -> str:
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    if value is None:
+        return ""
+    raise BodyUnreadable("The event_id is neither a text nor a number.")
+
+
+def _moment(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise BodyUnreadable("The time it occurred at is not in ISO 8601.") from None

@@ -1,0 +1,65 @@
+"""Why a delivery is refused, beside what `integrations.exceptions` has for all doors."""
+
+from integrations.exceptions import HospientError, WebhookRejected
+
+
+class SecretNotSet(WebhookRejected):
+    """This integration has no active webhook secret, so nothing is let in."""
+
+    code = "webhook_secret_not_set"
+    hint = "Set a webhook secret at the integration, and the same one at the vendor."
+    status = 403
+
+
+class BodyUnreadable(WebhookRejected):
+    """The body cannot be read."""
+
+    code = "body_unreadable"
+
+
+class BodyIncomplete(WebhookRejected):
+    """The body is shorter or longer than its Content-Length says."""
+
+    code = "body_incomplete"
+
+
+class BodyTooSlow(WebhookRejected):
+    """The body did not arrive in time."""
+
+    code = "body_too_slow"
+    status = 408
+
+
+class BodyCompressed(WebhookRejected):
+    """The body is compressed; send it as it is."""
+
+    code = "body_compressed"
+    status = 415
+
+
+class LengthMissing(WebhookRejected):
+    """The request does not say how long its body is."""
+
+    code = "length_missing"
+    hint = "Send a Content-Length."
+    status = 411
+
+
+class RateExceeded(WebhookRejected):
+    """There are more webhooks than this integration may send."""
+
+    code = "rate_exceeded"
+    hint = "Send it again after the time in Retry-After; it was not stored."
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class StillReading(HospientError):
+    """A sync that began before this event came is still under way."""
+
+    code = "still_reading"
+    hint = "Nothing to do: the event is worked after it."
+    retryable = True

@@ -1,0 +1,263 @@
+"""Accepts one delivery: verified over the bytes received, stored once, answered only after the commit. Both doors call it.
+
+`admit` and `check` decide without touching the database; `settle` stores any number of checked deliveries in one transaction, so that the
+lean door can commit in groups. Nothing is processed and nobody is called here.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import IntegrityError, connection, transaction
+
+from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
+from integrations.records import InboundEvent
+from webhooks.cards import without_card_data
+from webhooks.delivery import Delivery, Outcome, refusal
+from webhooks.exceptions import BodyCompressed, BodyIncomplete, RateExceeded, SecretNotSet
+from webhooks.facts import Facts, FactsCache, Parser
+from webhooks.limits import Limiter, Refusals
+from webhooks.models import WebhookEvent
+from webhooks.verifiers import Hmac, Verifier
+
+logger = logging.getLogger(__name__)
+
+UNAVAILABLE = refusal(
+    503, "unavailable", "The delivery could not be stored just now.", hint="Send it again in a few seconds.", retry_after=5
+)
+_NOT_AUTHENTIC = "The signature is missing or does not match."
+"""One answer whether a signature is missing or wrong, and whether the integration exists: it must not tell which."""
+
+
+class Row(NamedTuple):
+    """What is stored of an event when it arrives: these columns of the inbox."""
+
+    integration_id: int
+    event_id: str
+    event_type: str
+    object_key: str
+    verified_by: str
+    is_batch: bool
+    batch_id: int | None
+    headers: str
+    body: bytes
+    correlation_id: str
+    received_at: datetime
+
+
+class Checked(NamedTuple):
+    """A delivery that may come in."""
+
+    row: Row
+    facts: Facts
+    verifier: Verifier
+
+
+class Ingest:
+    """Lets deliveries in. One for each process."""
+
+    def __init__(self) -> None:
+        self.facts = FactsCache()
+        self.limiter = Limiter()
+        self.refusals = Refusals()
+
+    def accept(self, head: Delivery, read: Callable[[int], bytes]) -> Outcome:
+        """Accept one delivery. `head` has no body yet; `read` returns at most that many bytes of it."""
+        try:
+            facts = self.facts.get(head.integration_id)
+            try:
+                self.admit(head, facts)
+                delivery = head._replace(body=read(settings.WEBHOOK_MAX_BYTES + 1))
+                return self.settle([self.check(delivery, facts)])[0]
+            except WebhookRejected as error:
+                outcome = self.refuse(error, head, facts)
+                if self.refusals.is_due:
+                    self.refusals.write()
+                return outcome
+        except DatabaseError:
+            logger.exception("A webhook could not be stored; the vendor was asked to send it again.")
+            return UNAVAILABLE
+
+    def admit(self, head: Delivery, facts: Facts) -> None:
+        """Refuse what can be refused before the body is read. Raises WebhookRejected."""
+        if facts.exists and (seconds := self.limiter.closed_for(facts.integration_id, facts.kind)):
+            raise RateExceeded(seconds)
+        length = head.headers.get("content-length", "0")
+        if not length.isdecimal():
+            raise BodyIncomplete()
+        if len(length) > 12 or int(length) > settings.WEBHOOK_MAX_BYTES:
+            raise PayloadTooLarge()
+        if head.headers.get("content-encoding", "identity") != "identity":
+            raise BodyCompressed()
+
+    def check(self, delivery: Delivery, facts: Facts) -> Checked:
+        """Verify a delivery over its bytes, then read it. Raises WebhookRejected."""
+        if len(delivery.body) > settings.WEBHOOK_MAX_BYTES:
+            raise PayloadTooLarge()
+        if int(delivery.headers.get("content-length") or len(delivery.body)) != len(delivery.body):
+            raise BodyIncomplete()
+        verifier = self._verify(delivery, facts)
+        decoded = verifier.decode(delivery.body)
+        return Checked(_row(delivery, facts, verifier, decoded), facts, verifier)
+
+    def _verify(self, delivery: Delivery, facts: Facts) -> Verifier:
+        secrets = facts.active_secrets(delivery.received_at)
+        if not secrets:
+            raise SecretNotSet()
+        verifier = None
+        try:
+            verifier = facts.verifier_for(delivery)
+            verifier.verify(delivery, secrets, facts.url)
+        except WebhookRejected:
+            if not isinstance(verifier, Hmac):
+                hmac.digest(b"-", delivery.body, "sha256")  # takes as long as if there had been a signature to check
+            raise
+        return verifier
+
+    def settle(self, checked: Sequence[Checked]) -> list[Outcome]:
+        """Store checked deliveries in one transaction and return their answers, which may be sent at once."""
+        waits = [self.limiter.spend(one.facts.integration_id, one.facts.kind) for one in checked]
+        try:
+            stored = iter(store([one.row for one, wait in zip(checked, waits, strict=True) if not wait]))
+        except IntegrityError:  # an integration was deleted after its delivery had been checked
+            if len(checked) == 1:
+                return [_refuse(SignatureMismatch(), checked[0].row.correlation_id)]
+            return [outcome for one in checked for outcome in self.settle([one])]
+        return [
+            _refuse(RateExceeded(wait), one.row.correlation_id) if wait else one.verifier.acknowledge(is_new=next(stored))
+            for one, wait in zip(checked, waits, strict=True)
+        ]
+
+    def refuse(self, error: WebhookRejected, delivery: Delivery, facts: Facts) -> Outcome:
+        """Count a refusal and return its answer."""
+        if facts.exists:
+            self.refusals.note(facts.integration_id, error.code, delivery.address)
+        return _refuse(error, delivery.correlation_id)
+
+
+def _refuse(error: WebhookRejected, correlation_id: str) -> Outcome:
+    if isinstance(error, SignatureMissing | SignatureMismatch):
+        return refusal(401, SignatureMismatch.code, _NOT_AUTHENTIC, correlation_id=correlation_id)
+    wait = error.retry_after if isinstance(error, RateExceeded) else 0
+    return refusal(error.status, error.code, error.message, hint=error.hint, correlation_id=correlation_id, retry_after=wait)
+
+
+# --- reading what came in ------------------------------------------------------------------------------------------------------
+
+
+def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list[InboundEvent] | None:
+    """Read the events of an authentic body; None if the provider cannot make sense of it."""
+    try:
+        return parse(dict(headers), decoded)
+    except WebhookRejected:
+        raise
+    except Exception:
+        # A vendor may change its format any day. What it signed is kept all the same, and waits in the inbox for a provider that can read it.
+        logger.warning("A provider could not read an authentic webhook; it is kept.", exc_info=True)
+        return None
+
+
+def _row(delivery: Delivery, facts: Facts, verifier: Verifier, decoded: Any) -> Row:
+    text = delivery.body.decode() if verifier.keeps_body else json.dumps(decoded)
+    return row_of(
+        read_events(facts.parsers.by(verifier.name), delivery.headers, decoded) or [],
+        own_id=delivery.headers.get(verifier.id_header, "") if verifier.id_header else "",
+        integration_id=facts.integration_id,
+        verified_by=verifier.name,
+        headers=json.dumps({name: value for name, value in delivery.headers.items() if _is_kept(name)}),
+        body=without_card_data(text).encode(),
+        correlation_id=delivery.correlation_id,
+        received_at=delivery.received_at,
+    )
+
+
+def row_of(events: Sequence[InboundEvent], *, own_id: str = "", batch_id: int | None = None, **columns: Any) -> Row:
+    """Return the row for what one body carries: one event, several (a batch), or nothing a provider can read."""
+    if len(events) == 1:
+        event = events[0]
+        event_id, event_type, object_key = event.event_id or own_id or uuid.uuid4().hex, event.event_type, object_key_of(event)
+    else:
+        # The vendor's next try has the same events in it, and is known by them.
+        ids = [event.event_id for event in events]
+        event_id = own_id or (f"batch-{_digest(' '.join(ids))}" if ids and all(ids) else uuid.uuid4().hex)
+        event_type, object_key = ", ".join(sorted({event.event_type for event in events})), ""
+    return Row(
+        event_id=fit(event_id, 192),
+        event_type=event_type[:120],
+        object_key=fit(object_key, 240),
+        is_batch=len(events) > 1,
+        batch_id=batch_id,
+        **columns,
+    )
+
+
+def child_ids(batch_event_id: str, events: Sequence[InboundEvent]) -> list[str]:
+    """Return the ids that the events of a batch are stored under."""
+    return [fit(event.event_id or f"{batch_event_id}#{number}", 192) for number, event in enumerate(events, 1)]
+
+
+def object_key_of(event: InboundEvent) -> str:
+    """Return what events must have in common to be worked in order; thin ones without an object share what they make us read."""
+    if event.object_id:
+        return f"{event.object_type}:{event.object_id}"
+    return f"refresh:{','.join(event.refresh)}" if event.refresh else ""
+
+
+def fit(text: str, limit: int) -> str:
+    """Shorten a vendor's text to what a column takes, keeping different texts different."""
+    return text if len(text) <= limit else f"{text[: limit - 33]}~{_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+_SENSITIVE = re.compile(r"signature|digest|secret|token|password|auth|cookie|key")
+_NOISE = re.compile(r"host|connection|content-length|transfer-encoding|via|forwarded|accept.*|x-forwarded-.*|x-real-ip")
+
+
+@lru_cache(maxsize=1024)
+def _is_kept(name: str) -> bool:
+    return not _SENSITIVE.search(name) and not _NOISE.fullmatch(name)
+
+
+# --- storing -------------------------------------------------------------------------------------------------------------------
+
+_COLUMNS = ", ".join(Row._fields)
+_CONSTANT = {"status": "'pending'", "attempts": "0", "error_code": "''", "error_message": "''", "outcome": "''"}
+_TABLE = WebhookEvent._meta.db_table
+_ARRAYS = "%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::bigint[], %s::jsonb[], %s::bytea[], %s::text[], %s::timestamptz[]"
+_INSERT = f"INSERT INTO {_TABLE} ({_COLUMNS}, {', '.join(_CONSTANT)})"
+_ONCE = "ON CONFLICT (integration_id, event_id) DO NOTHING RETURNING integration_id, event_id"
+# Arrays keep the statement the same for any number of rows.
+_POSTGRESQL = f"{_INSERT} SELECT *, {', '.join(_CONSTANT.values())} FROM unnest({_ARRAYS}) {_ONCE}"  # noqa: S608
+
+
+def store(rows: Sequence[Row]) -> list[bool]:
+    """Store events and commit. Say for each whether it is new; of equal ones in one call the first is."""
+    if not rows:
+        return []
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(_POSTGRESQL, [list(column) for column in zip(*rows, strict=True)])
+        else:
+            marks = f"({', '.join(['%s'] * len(Row._fields))}, {', '.join(_CONSTANT.values())})"
+            adapt = connection.ops.adapt_datetimefield_value
+            values = [value for row in rows for value in (*row[:-1], adapt(row.received_at))]
+            cursor.execute(f"{_INSERT} VALUES {', '.join([marks] * len(rows))} {_ONCE}", values)
+        stored = set(cursor.fetchall())
+    answers = []
+    for row in rows:
+        key = (row.integration_id, row.event_id)
+        answers.append(key in stored)
+        stored.discard(key)
+    return answers

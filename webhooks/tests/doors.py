@@ -1,0 +1,121 @@
+"""The two doors as tests knock at them: the Django view through WSGI, and the lean application behind a real server."""
+
+import asyncio
+import hmac
+import http.client
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from hospient.wsgi import application as wsgi_application
+from webhooks import views
+from webhooks.asgi import application as lean_application
+from webhooks.ingest import Ingest
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Door(Protocol):
+    ingest: Ingest
+
+    def post(self, path: str, body: bytes, headers: Headers = (), *, method: str = "POST", chunked: bool = False) -> Answer: ...
+
+
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
+    return list(headers.items() if isinstance(headers, Mapping) else headers)
+
+
+class ViewDoor:
+    """Calls the project's WSGI application in this process, as a server that ends chunked bodies would."""
+
+    def __init__(self) -> None:
+        self.ingest = views.ingest = Ingest()
+
+    def post(self, path: str, body: bytes, headers: Headers = (), *, method: str = "POST", chunked: bool = False) -> Answer:
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "SERVER_NAME": "testserver",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "CONTENT_TYPE": "application/json",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.input_terminated": True,
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": io.StringIO(),
+        }
+        if not chunked:
+            environ["CONTENT_LENGTH"] = str(len(body))
+        for name, value in _pairs(headers):
+            key = name.upper().replace("-", "_")
+            key = key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{key}"
+            environ[key] = f"{environ[key]},{value}" if key.startswith("HTTP_") and key in environ else value
+        started: list[Any] = []
+        parts = wsgi_application(environ, lambda status, fields, exc_info=None: started.extend([status, fields]))
+        content = b"".join(parts)
+        parts.close()
+        return Answer(int(started[0].split()[0]), content, {name.lower(): value for name, value in started[1]})
+
+
+class LeanDoor:
+    """Speaks HTTP to the lean application, served from a thread of this process so that it uses the tests' database."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.ingest = lean_application.ingest = Ingest()
+
+    def post(self, path: str, body: bytes, headers: Headers = (), *, method: str = "POST", chunked: bool = False) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.putrequest(method, path)
+            given = _pairs(headers)
+            if chunked:
+                connection.putheader("Transfer-Encoding", "chunked")
+            elif "content-length" not in {name.lower() for name, _ in given}:
+                connection.putheader("Content-Length", str(len(body)))
+            for name, value in given:
+                connection.putheader(name, value.encode("latin-1"))
+            connection.endheaders([body] if chunked else body, encode_chunked=chunked)
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), {name.lower(): value for name, value in response.getheaders()})
+        finally:
+            connection.close()
+
+
+def serve_lean() -> int:
+    """Serve the lean application from a thread for the rest of the process, and return its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Server(lean_application, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True).start()
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return port
+        time.sleep(0.05)
+    raise RuntimeError("The lean door did not open.")
+
+
+def signed(body: bytes, secret: str, **headers: str) -> dict[str, str]:
+    """Return the headers of our default scheme; keywords are further headers (`X_Webhook_Id`)."""
+    digest = hmac.digest(secret.encode(), body, "sha256").hex()
+    return {"X-Webhook-Signature": f"sha256={digest}"} | {name.replace("_", "-"): value for name, value in headers.items()}
