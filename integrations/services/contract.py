@@ -267,7 +267,7 @@ class ProviderContract:
             shown += [plain(exchange) for exchange in connection.exchanges]
         secrets = secrets_of(provider.credentials)
         if token := connection.tokens.load():
-            secrets += [value for value in (token.access_token, token.refresh_token) if value]
+            secrets += tuple(value for value in (token.access_token, token.refresh_token) if value)
         assert secrets, "give every secret a value in `credentials`"
         for secret in secrets:
             assert not [text for text in shown if secret in text], f"a secret that ends in …{secret[-4:]} is shown"
