@@ -6,7 +6,7 @@ named otherwise, is a config field.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 
@@ -15,13 +15,18 @@ from integrations.services.manifest import DeletesBy, Kind, Manifest, Operation,
 from integrations.services.salesforce import mapping
 from integrations.services.salesforce.webhooks import parse
 
-API_NAME = r"^[A-Za-z][A-Za-z0-9_]{0,79}$"
+API_NAME = r"[A-Za-z][A-Za-z0-9_]{0,79}"
 """Names go into queries and addresses as they are, so nothing else may be in one."""
 
 
 class Credentials(ProviderFields):
-    """For one of four ways to sign in; which one follows from what is given (`signin.py`)."""
+    """For one of four ways to sign in; what a way needs is asked for when it is used (`signin.py`)."""
 
+    sign_in: Literal["automatic", "client_credentials", "jwt_bearer", "refresh_token", "access_token"] = Field(
+        "automatic",
+        title="Sign-in",
+        description="Automatic goes by what is filled in: private key, refresh token, consumer secret, access token, in this order.",
+    )
     client_id: str = Field(
         "",
         title="Consumer key",
@@ -31,14 +36,14 @@ class Credentials(ProviderFields):
     client_secret: SecretStr = Field(
         SecretStr(""),
         title="Consumer secret",
-        description="Of the app. With the consumer key alone, Hospient signs in by client credentials.",
+        description="Of the app. For client credentials.",
         validation_alias=AliasChoices("clientSecret"),
     )
-    username: str = Field("", title="Username", description="With a private key: the Salesforce user Hospient works as.")
+    username: str = Field("", title="Username", description="For JWT bearer: the Salesforce user Hospient works as.")
     private_key: SecretStr = Field(
         SecretStr(""),
         title="Private key",
-        description="The key of the certificate uploaded to the app, from -----BEGIN to END-----. Hospient then signs in by JWT bearer.",
+        description="The key of the certificate uploaded to the app, from -----BEGIN to END-----. For JWT bearer.",
         validation_alias=AliasChoices("privateKey"),
         json_schema_extra={"multiline": True},
     )
@@ -69,7 +74,12 @@ def _fields(title: str, defaults: Mapping[str, str]) -> Any:
 
 
 def _object(default: str, what: str) -> Any:
-    return Field(default, title=f"Object for {what}", description="Its API name in Salesforce.", pattern=API_NAME)
+    return Field(
+        default,
+        title=f"Object for {what}",
+        description="Its API name in Salesforce; empty if this org keeps none.",
+        pattern=f"^({API_NAME})?$",
+    )
 
 
 class Config(ProviderFields):
@@ -86,17 +96,17 @@ class Config(ProviderFields):
     jwt_audience: str = Field(
         "https://login.salesforce.com",
         title="Audience of signed tokens",
-        description="With a private key. For a sandbox: https://test.salesforce.com.",
+        description="For JWT bearer. In a sandbox: https://test.salesforce.com.",
         pattern=r"^https://",
     )
     external_id_field: str = Field(
         "Hospient_Id__c",
         title="External ID field",
-        description="On the three objects below Contact: a text field, marked as External ID and as unique. It keeps a repeated call from making a second record.",
-        pattern=API_NAME,
+        description="A text field of all objects but Contact, marked External ID and Unique: it keeps a repeated message from appearing twice.",
+        pattern=f"^{API_NAME}$",
     )
-    contact_object: str = _object("Contact", "guests")
-    contact_fields: dict[str, str] = _fields("Fields of guests", mapping.GUEST_FIELDS)
+    guest_object: str = Field("Contact", title="Object for guests", description="Its API name in Salesforce.", pattern=f"^{API_NAME}$")
+    guest_fields: dict[str, str] = _fields("Fields of guests", mapping.GUEST_FIELDS)
     preference_fields: dict[str, str] = _fields("Fields with preferences", mapping.PREFERENCE_FIELDS)
     feedback_object: str = _object("Feedback__c", "feedback")
     feedback_fields: dict[str, str] = _fields("Fields of feedback", mapping.FEEDBACK_FIELDS)
@@ -105,7 +115,7 @@ class Config(ProviderFields):
     notification_object: str = _object("Notification__c", "notifications")
     notification_fields: dict[str, str] = _fields("Fields of notifications", mapping.NOTIFICATION_FIELDS)
 
-    @field_validator("contact_fields", "preference_fields", "feedback_fields", "chat_message_fields", "notification_fields")
+    @field_validator("guest_fields", "preference_fields", "feedback_fields", "chat_message_fields", "notification_fields")
     @classmethod
     def complete(cls, given: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         """Complete a field map from its defaults, and drop what the org does not have."""

@@ -83,6 +83,14 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+def _whole_seconds(text: str) -> str:
+    return moment(text).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# A date/time field keeps no fraction of a second.
+_WRITERS: Mapping[str, Callable[[Any], Any]] = {"submitted_at": _whole_seconds, "sent_at": _whole_seconds}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMap:
     """One object as this org has it: its name, and what it calls our fields."""
@@ -128,9 +136,5 @@ class ObjectMap:
 
     def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return a payload's values under Salesforce's names; empty ones are left out."""
-        return {column: payload[name] for name, column in self.fields.items() if payload.get(name) not in (None, "")}
-
-
-def feedback_payload(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Leave out of anonymous feedback what would say whose it is."""
-    return {**payload, "guest_external_id": "", "room_number": ""} if payload.get("is_anonymous") else payload
+        given = {name: payload[name] for name in self.fields if payload.get(name) not in (None, "")}
+        return {self.fields[name]: _WRITERS[name](value) if name in _WRITERS else value for name, value in given.items()}

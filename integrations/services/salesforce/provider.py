@@ -21,7 +21,7 @@ from integrations.records import ChatMessage, Feedback, Guest, Notification, Pag
 from integrations.services.base import ConnectionReport, Provider
 from integrations.services.salesforce import signin
 from integrations.services.salesforce.manifest import Config, Credentials, manifest
-from integrations.services.salesforce.mapping import ObjectMap, feedback_payload, moment
+from integrations.services.salesforce.mapping import ObjectMap, moment
 from integrations.services.salesforce.soql import Condition, select
 from integrations.transport.auth import Auth, TokenStore
 from integrations.transport.client import ErrorRules, Response
@@ -32,8 +32,16 @@ DELETED_LOG = timedelta(days=15)
 """The log of deletions goes back no further (Get Deleted, 2026-11)."""
 IDS_AT_ONCE = 200
 """Of 18 characters each: the query stays far below the 16 KB an address may have."""
-QUOTA_WAIT = timedelta(minutes=30)
-"""After REQUEST_LIMIT_EXCEEDED, which comes without a Retry-After and may mean the allocation of the last 24 hours."""
+
+
+class AllowanceUsedUp(RateLimited):
+    """The vendor takes no more calls from this org for now."""
+
+    WAIT = timedelta(minutes=15)
+    """REQUEST_LIMIT_EXCEEDED has no Retry-After, and most often means the allowance of the last 24 hours (2026-11)."""
+
+    def __init__(self, message: str = "", *, retry_at: datetime | None = None, **more: Any) -> None:
+        super().__init__(message, retry_at=retry_at or datetime.now(UTC) + self.WAIT, **more)
 
 
 def read_error(response: Response) -> tuple[str, str]:
@@ -54,7 +62,7 @@ class SalesforceProvider(Provider[Config, Credentials]):
             (400, "invalid_grant"): AuthenticationFailed,
             (400, "invalid_client"): AuthenticationFailed,
             (400, "invalid_client_id"): AuthenticationFailed,
-            (403, "REQUEST_LIMIT_EXCEEDED"): RateLimited,
+            (403, "REQUEST_LIMIT_EXCEEDED"): AllowanceUsedUp,
             (None, "UNABLE_TO_LOCK_ROW"): ProviderUnavailable,
             (None, "EXCEEDED_ID_LIMIT"): CursorExpired,
             (None, "INVALID_REPLICATION_DATE"): CursorExpired,
@@ -70,13 +78,20 @@ class SalesforceProvider(Provider[Config, Credentials]):
     def auth(cls, config: Config, credentials: Credentials, tokens: TokenStore) -> Auth:
         return signin.auth(config, credentials, tokens)
 
+    @classmethod
+    def offers(cls, name: str, config: Mapping[str, Any]) -> bool:
+        """An org that has no object for feedback, chat or notifications has its name left empty."""
+        used = next((kind for kind in ("feedback", "chat_message", "notification") if kind in name), None)
+        return used is None or config.get(f"{used}_object") != ""
+
     def test_connection(self) -> ConnectionReport:
-        missing: list[str] = []
-        answer = self._call("GET", f"{self._object(self._guests)}/describe", name="describe")
-        missing += self._missing(self._guests, answer)
-        for source in (self._feedback, self._chat_messages, self._notifications):
-            described = self._call("GET", f"{self._object(source)}/describe", name="describe", expect=(200, 404))
-            missing += self._missing(source, described, self.config.external_id_field)
+        guests = self._map(Guest)
+        answer = self._describe(guests, expect=(200,))
+        missing = _missing(guests, answer)
+        for source in map(self._map, (Feedback, ChatMessage, Notification)):
+            if source.name:
+                answer = self._describe(source, expect=(200, 404))
+                missing += _missing(source, answer, self.config.external_id_field)
         usage = answer.headers.get("Sforce-Limit-Info", "").partition("api-usage=")[2].partition(";")[0]
         note = f" It lacks {', '.join(missing)}: what needs them will fail until they are made or mapped." if missing else ""
         return ConnectionReport(
@@ -84,28 +99,22 @@ class SalesforceProvider(Provider[Config, Credentials]):
             details={"api_version": self.config.api_version, "api_calls_in_24_hours": usage, "missing": missing},
         )
 
-    def _missing(self, source: ObjectMap, described: Response, external_id: str = "") -> list[str]:
-        if described.status == 404:
-            return [f"the object {source.name}"]
-        fields = {field["name"]: field for field in described.json()["fields"]}
-        missing = [f"{source.name}.{column}" for column in filter(None, (*source.columns, external_id)) if column not in fields]
-        if fields.get(external_id, {}).get("externalId") is False:
-            missing.append(f"the mark “External ID” on {source.name}.{external_id}")
-        return missing
+    def _describe(self, source: ObjectMap, expect: tuple[int, ...]) -> Response:
+        return self.client.call("GET", f"{self._object(source)}/describe", name="describe", expect=expect)
 
     # --- streams ---------------------------------------------------------------------------------------------------------------
 
     def guest_data(self, query: StreamQuery) -> Iterator[Page]:
-        return self._read(self._guests, query)
+        return self._read(self._map(Guest), query)
 
     def feedback(self, query: StreamQuery) -> Iterator[Page]:
-        return self._read(self._feedback, query)
+        return self._read(self._map(Feedback), query)
 
     def chat_messages(self, query: StreamQuery) -> Iterator[Page]:
-        return self._read(self._chat_messages, query)
+        return self._read(self._map(ChatMessage), query)
 
     def notifications(self, query: StreamQuery) -> Iterator[Page]:
-        return self._read(self._notifications, query)
+        return self._read(self._map(Notification), query)
 
     def _read(self, source: ObjectMap, query: StreamQuery) -> Iterator[Page]:
         if query.external_ids:
@@ -118,19 +127,18 @@ class SalesforceProvider(Provider[Config, Credentials]):
 
     def _single(self, source: ObjectMap, external_ids: Sequence[str]) -> Iterator[Page]:
         for start in range(0, len(external_ids), IDS_AT_ONCE):
-            soql = select(source.columns, source.name, [("Id", "IN", external_ids[start : start + IDS_AT_ONCE])])
             # queryAll also finds what lies in the recycle bin, which tells us that it is deleted.
-            answer = self._call("GET", f"{self._data}/queryAll", name=f"read_{source.record.record_type}", params={"q": soql})
-            records, rejected = source.read_all(_rows(answer))
+            rows = self._query(source, source.columns, [("Id", "IN", external_ids[start : start + IDS_AT_ONCE])], resource="queryAll")
+            records, rejected = source.read_all(rows)
             yield Page(records=records, rejected=rejected)
 
     def _changed(self, source: ObjectMap, query: StreamQuery) -> Iterator[Page]:
         """Yield first what was deleted, then what changed: one that was taken out of the recycle bin again is alive at the end."""
         cursor, covered = query.cursor or {}, (query.checkpoint or {}).get("covered")
+        modified = cursor.get("modified")
         if covered is None:
             deleted, covered = self._deleted(source, cursor.get("covered"))
-            yield Page(records=deleted, checkpoint={"covered": covered}, cursor={"modified": cursor.get("modified"), "covered": covered})
-        modified = cursor.get("modified")
+            yield Page(records=deleted, checkpoint={"covered": covered}, cursor={"modified": modified, "covered": covered})
         since = [("SystemModstamp", ">=", moment(modified) - OVERLAP)] if modified else []
         yield from self._listed(source, query, since, covered=covered)
 
@@ -159,7 +167,8 @@ class SalesforceProvider(Provider[Config, Credentials]):
         if now - start > DELETED_LOG:
             raise CursorExpired("Salesforce remembers deletions for 15 days, and the last sync is longer ago.")
         params = {"start": start.isoformat(timespec="seconds"), "end": now.isoformat(timespec="seconds")}
-        log = self._call("GET", f"{self._object(source)}/deleted/", name=f"deleted_{source.record.record_type}", params=params).json()
+        name = f"deleted_{source.record.record_type}"
+        log = self.client.call("GET", f"{self._object(source)}/deleted/", name=name, params=params).json()
         if covered and moment(log["earliestDateAvailable"]) > start:
             raise CursorExpired("Salesforce has already emptied the part of its log of deletions that came after the last sync.")
         return [source.gone(row["id"], moment(row["deletedDate"])) for row in log["deletedRecords"]], log["latestDateCovered"]
@@ -167,34 +176,33 @@ class SalesforceProvider(Provider[Config, Credentials]):
     # --- writes ----------------------------------------------------------------------------------------------------------------
 
     def post_feedback(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        return {"reference": self._upsert(self._feedback, feedback_payload(payload), key, "post_feedback")}
+        return {"reference": self._upsert(self._map(Feedback), payload, key)}
 
     def post_chat_message(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        return {"reference": self._upsert(self._chat_messages, payload, key, "post_chat_message")}
+        return {"reference": self._upsert(self._map(ChatMessage), payload, key)}
 
     def post_notification(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         """Create a notification. Its status is left to the field's default: a repeat must not put back one that was sent meanwhile."""
-        return {"reference": self._upsert(self._notifications, {**payload, "status": ""}, key, "post_notification"), "status": "pending"}
+        return {"reference": self._upsert(self._map(Notification), {**payload, "status": ""}, key), "status": "pending"}
 
     def update_notification_status(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        reference, status = payload["notification_external_id"], payload["status"]
-        fields = {self._column(self._notifications, "status"): status}
-        self._call(
-            "PATCH", f"{self._object(self._notifications)}/{_part(reference)}", name="update_notification_status", json=fields, safe=True
-        )
+        source, reference, status = self._map(Notification), payload["notification_external_id"], payload["status"]
+        path = f"{self._object(source)}/{_part(reference)}"
+        self.client.call("PATCH", path, name="update_notification_status", json={_column(source, "status"): status}, safe=True)
         return {"reference": reference, "status": status}
 
-    def _upsert(self, source: ObjectMap, payload: Mapping[str, Any], key: str, name: str) -> str:
+    def _upsert(self, source: ObjectMap, payload: Mapping[str, Any], key: str) -> str:
         """Create or repeat, and return the record's id."""
+        name = f"post_{source.record.record_type}"
         path = f"{self._object(source)}/{self.config.external_id_field}/{_part(key)}"
-        answer = self._call("PATCH", path, name=name, json=source.write(payload), safe=True, expect=(200, 201, 204, 300))
-        if answer.status == 204:  # an update, told by an API older than 46.0
-            answer = self._call("GET", path, name=name, params={"fields": "Id"}, expect=(200, 300))
+        answer = self.client.call("PATCH", path, name=name, json=source.write(payload), safe=True, expect=(200, 201, 204, 300))
+        if answer.status == 204:  # done to a record that was there, and not a word more
+            answer = self.client.call("GET", path, name=name, expect=(200, 300))
         if answer.status == 300:
             raise RequestRejected(
                 f"Several records of {source.name} have the same {self.config.external_id_field}, so Salesforce changed none of them.",
                 hint=f"In Salesforce, mark {self.config.external_id_field} as unique and delete the copies.",
-                provider=self.manifest.name,
+                provider=answer.provider,
                 operation=name,
                 status=300,
             )
@@ -204,74 +212,58 @@ class SalesforceProvider(Provider[Config, Credentials]):
     # --- reads on demand -------------------------------------------------------------------------------------------------------
 
     def get_feedback(self, guest_external_id: str = "", since: datetime | None = None, limit: int = 50) -> list[Record]:
-        return self._newest(self._feedback, guest_external_id, since, limit)
+        return self._newest(self._map(Feedback), guest_external_id, since, limit)
 
     def get_chat_messages(self, guest_external_id: str = "", since: datetime | None = None, limit: int = 50) -> list[Record]:
-        return self._newest(self._chat_messages, guest_external_id, since, limit)
+        return self._newest(self._map(ChatMessage), guest_external_id, since, limit)
 
     def get_notifications(self, guest_external_id: str = "", since: datetime | None = None, limit: int = 50) -> list[Record]:
-        return self._newest(self._notifications, guest_external_id, since, limit)
+        return self._newest(self._map(Notification), guest_external_id, since, limit)
 
     def get_guest_preferences(self, guest_external_id: str) -> dict[str, Any]:
-        columns = dict.fromkeys(("Id", *self.config.preference_fields.values()))
-        rows = self._query(self._guests, columns, [("Id", "=", guest_external_id)], limit=1)
+        guests = self._map(Guest)
+        rows = self._query(guests, ["Id", *guests.preferences.values()], [("Id", "=", guest_external_id)])
         if not rows:
             raise RequestRejected(
                 f"Salesforce has no guest with the id {guest_external_id}.", hint="Sync the guests, then try again.", status=404
             )
-        return self._guests.read_preferences(rows[0])
+        return guests.read_preferences(rows[0])
 
     def _newest(self, source: ObjectMap, guest_external_id: str, since: datetime | None, limit: int) -> list[Record]:
-        conditions: list[Condition] = []
+        conditions: list[Condition] = [("SystemModstamp", ">=", since)] if since else []
         if guest_external_id:
-            conditions.append((self._column(source, "guest_external_id"), "=", guest_external_id))
-        if since:
-            conditions.append(("SystemModstamp", ">=", since))
+            conditions.append((_column(source, "guest_external_id"), "=", guest_external_id))
         return source.read_all(self._query(source, source.columns, conditions, limit=limit))[0]
 
     # --- plumbing --------------------------------------------------------------------------------------------------------------
 
-    @property
-    def _guests(self) -> ObjectMap:
-        c = self.config
-        return ObjectMap(record=Guest, name=c.contact_object, fields=c.contact_fields, preferences=c.preference_fields)
-
-    @property
-    def _feedback(self) -> ObjectMap:
-        return ObjectMap(record=Feedback, name=self.config.feedback_object, fields=self.config.feedback_fields)
-
-    @property
-    def _chat_messages(self) -> ObjectMap:
-        return ObjectMap(record=ChatMessage, name=self.config.chat_message_object, fields=self.config.chat_message_fields)
-
-    @property
-    def _notifications(self) -> ObjectMap:
-        return ObjectMap(record=Notification, name=self.config.notification_object, fields=self.config.notification_fields)
+    def _map(self, record: type[Record]) -> ObjectMap:
+        config, kind = self.config, record.record_type
+        return ObjectMap(
+            record=record,
+            name=getattr(config, f"{kind}_object"),
+            fields=getattr(config, f"{kind}_fields"),
+            preferences=config.preference_fields if record is Guest else {},
+        )
 
     @property
     def _data(self) -> str:
         return f"/services/data/v{self.config.api_version}"
 
     def _object(self, source: ObjectMap) -> str:
+        if not source.name:
+            raise ConfigurationError(
+                f"This hotel's Salesforce has no object for {source.record.record_type.replace('_', ' ')}s.",
+                hint="Create one as the setup page says, and name it in the integration's configuration.",
+            )
         return f"{self._data}/sobjects/{source.name}"
 
-    def _column(self, source: ObjectMap, name: str) -> str:
-        if column := source.fields.get(name):
-            return column
-        raise ConfigurationError(
-            f"This hotel's {source.name} has no field for {name.replace('_', ' ')}.", hint="Name it in the integration's configuration."
-        )
-
-    def _query(self, source: ObjectMap, columns: Iterable[str], conditions: Sequence[Condition], *, limit: int) -> list[Mapping[str, Any]]:
+    def _query(
+        self, source: ObjectMap, columns: Iterable[str], conditions: Sequence[Condition], *, limit: int = 0, resource: str = "query"
+    ) -> list[Mapping[str, Any]]:
         soql = select(columns, source.name, conditions, order="SystemModstamp DESC,Id", limit=limit)
-        return _rows(self._call("GET", f"{self._data}/query", name=f"find_{source.record.record_type}", params={"q": soql}))
-
-    def _call(self, method: str, path: str, **more: Any) -> Response:
-        try:
-            return self.client.call(method, path, **more)
-        except RateLimited as error:
-            error.retry_at = error.retry_at or self._clock() + QUOTA_WAIT
-            raise
+        name = f"find_{source.record.record_type}"
+        return _rows(self.client.call("GET", f"{self._data}/{resource}", name=name, params={"q": soql}))
 
 
 def _rows(answer: Response) -> list[Mapping[str, Any]]:
@@ -285,7 +277,27 @@ def _rows(answer: Response) -> list[Mapping[str, Any]]:
 
 def _next_request(answer: Response) -> dict[str, Any] | None:
     following = answer.json().get("nextRecordsUrl")
-    return {"path": following, "params": None} if following else None
+    return {"path": following} if following else None
+
+
+def _missing(source: ObjectMap, described: Response, external_id: str = "") -> list[str]:
+    """Name what the config counts on and the org does not have."""
+    if described.status == 404:
+        return [f"the object {source.name}"]
+    fields = {field["name"]: field for field in described.json()["fields"]}
+    missing = [f"{source.name}.{column}" for column in filter(None, (*source.columns, external_id)) if column not in fields]
+    if fields.get(external_id, {}).get("externalId") is False:
+        missing.append(f"the mark “External ID” on {source.name}.{external_id}")
+    return missing
+
+
+def _column(source: ObjectMap, name: str) -> str:
+    if column := source.fields.get(name):
+        return column
+    words = name.removesuffix("_external_id").replace("_", " ")
+    raise ConfigurationError(
+        f"This hotel's {source.name} has no field for the {words}.", hint="Name it in the integration's configuration."
+    )
 
 
 def _part(value: str) -> str:

@@ -64,6 +64,10 @@ class Column:
             "defaultValue": self.default,
         }
 
+    def stored(self, value: Any) -> Any:
+        """Return a value as it reads when it comes back: a time without a fraction of a second."""
+        return moment(datetime.fromisoformat(value).replace(microsecond=0)) if self.type == "datetime" and value else value
+
     def check(self, name: str, value: Any) -> None:
         if self.read_only:
             raise ApiError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", f"Unable to create/update fields: {name}.", name)
@@ -72,6 +76,11 @@ class Column:
             raise ApiError(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of {self.type} from {value!r}", name)
         if isinstance(value, str) and len(value) > self.length:
             raise ApiError(400, "STRING_TOO_LONG", f"{name}: data value too large (max length={self.length})", name)
+        if self.type == "datetime" and value is not None:
+            try:
+                datetime.fromisoformat(value)
+            except ValueError:
+                raise ApiError(400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of datetime from {value!r}", name) from None
         if self.type == "email" and value and "@" not in value:
             raise ApiError(400, "INVALID_EMAIL_ADDRESS", f"{name}: invalid email address: {value}", name)
 
@@ -154,6 +163,8 @@ class SalesforceSimulator(Simulator):
     public_key = ""
     """PEM of the certificate that signed tokens are checked with; none: nobody approved the application."""
     rotates_refresh_tokens = False
+    instance_url = ""
+    """What a token answer says; empty: the address we were called at."""
     batch_size = 2000
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -188,18 +199,24 @@ class SalesforceSimulator(Simulator):
             key = self.insert("Contact", contact, at=now - timedelta(hours=40 - number))
             if number < 5:
                 about = {"Guest__c": key, "Room_Number__c": str(101 + number)}
-                sent = now - timedelta(hours=5 - number)
-                rating = {"Rating__c": float(5 - number % 3), "Category__c": "service", "Title__c": "Our stay", "Message__c": "Kind staff."}
-                self.insert("Feedback__c", {**about, **rating, "Submitted_At__c": moment(sent)}, at=sent)
-                chat = {"Message__c": "Can I get extra towels?", "Message_Type__c": "text", "Sender_Type__c": "guest"}
-                self.insert(
-                    "Chat_Message__c", {**about, **chat, "Sender_Name__c": contact["FirstName"], "Sent_At__c": moment(sent)}, at=sent
-                )
+                self.fill_messages(about, given[number], now - timedelta(hours=5 - number))
+
+    def fill_messages(self, about: Row, name: str, sent: datetime) -> None:
+        feedback = {"Rating__c": 4.0, "Category__c": "service", "Title__c": "Our stay", "Message__c": "Kind staff, slow lift."}
+        self.insert("Feedback__c", {**about, **feedback, "Submitted_At__c": moment(sent)}, at=sent)
+        chat = {"Message__c": "Can I get extra towels?", "Message_Type__c": "text", "Sender_Type__c": "guest", "Sender_Name__c": name}
+        self.insert("Chat_Message__c", {**about, **chat, "Sent_At__c": moment(sent)}, at=sent)
+        told = {"Title__c": "Welcome", "Message__c": "Breakfast is from 7 to 10.", "Priority__c": "normal", "Status__c": "sent"}
+        self.insert("Notification__c", {**about, **told, "Sent_At__c": moment(sent)}, at=sent)
 
     # --- doors of the simulator itself ---
 
     def handle(self, request: SimRequest) -> SimResponse:
         request.path = request.path.rstrip("/") or "/"
+        if fault := self.take(request, "maintenance"):
+            return SimResponse(
+                status=fault.status, body=b"<html><body>We are down for maintenance.</body></html>", content_type="text/html"
+            )
         try:
             response = super().handle(request)
         except ApiError as error:
@@ -256,7 +273,7 @@ class SalesforceSimulator(Simulator):
             "access_token": session,
             "signature": "c2ltdWxhdGVk",
             "token_format": "opaque",
-            "instance_url": f"http://{request.headers['host']}",
+            "instance_url": self.instance_url or f"http://{request.headers['host']}",
             "id": "https://login.salesforce.com/id/00DHs0000000001EAA/005Hs0000000001AAA",
             "token_type": "Bearer",
             "issued_at": str(int(self.clock().timestamp() * 1000)),
@@ -341,7 +358,7 @@ class SalesforceSimulator(Simulator):
         if missing := [key for key, column in columns.items() if column.required and not values.get(key)]:
             raise ApiError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", *missing)
         key, now = record_id(PREFIXES[name], next(self.numbers)), moment(at or self.clock())
-        row = {column: values.get(column, facts.default) for column, facts in columns.items()}
+        row = {column: facts.stored(values.get(column, facts.default)) for column, facts in columns.items()}
         self.records[name][key] = row | {"Id": key, "CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
         self.name(name, self.records[name][key])
         return key
@@ -350,7 +367,9 @@ class SalesforceSimulator(Simulator):
         row = self.find(name, key)
         self.check(name, changes, itself=key)
         now = moment(self.clock())
-        row |= changes | {"LastModifiedDate": now, "SystemModstamp": now}
+        columns = self.columns(name)
+        row |= {column: columns[column].stored(value) for column, value in changes.items()}
+        row |= {"LastModifiedDate": now, "SystemModstamp": now}
         self.name(name, row)
         return row
 

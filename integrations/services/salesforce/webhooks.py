@@ -17,6 +17,9 @@ OBJECTS = {
 }
 """Their object -> record type, and the stream that reads it. An org that calls its objects otherwise sends a callout instead."""
 
+CONTACT_PREFIX = "003"
+"""Ids of contacts begin so in every org; those of custom objects begin differently in each."""
+
 
 def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
     """Return the events of one message: up to 100 notifications, each with an id that stays the same when it is sent again."""
@@ -26,11 +29,13 @@ def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
 def _events(notifications: Any) -> Iterator[InboundEvent]:
     for notification in notifications if isinstance(notifications, list) else ():
         row = notification["sObject"]
-        record_type, stream = OBJECTS.get(row["type"], ("", ""))
+        object_id = row.get("Id", "")
+        name = row["type"] or ("Contact" if object_id.startswith(CONTACT_PREFIX) else "unknown")
+        record_type, stream = OBJECTS.get(name, ("", ""))
         yield InboundEvent(
-            event_type=row["type"] or "unknown",
+            event_type=name,
             event_id=notification["Id"],
             object_type=record_type,
-            object_id=row.get("Id", ""),
+            object_id=object_id,
             refresh=(stream,) if stream else (),
         )
