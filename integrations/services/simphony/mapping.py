@@ -1,0 +1,201 @@
+"""Simphony's JSON to our records and back: pure functions.
+
+Money is decimal in major units on both sides and never passes through a binary float. Names are plain text or a table of
+translations (`{"en-US": "coffee", "de-DE": "Kaffee"}`).
+"""
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from integrations.exceptions import ConfigurationError, InvalidInput, RecordRejected
+from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuVariation
+from integrations.services.simphony.manifest import Config
+
+STATUSES = {"open": "open", "closed": "closed", "cancelled": "voided", "canceled": "voided", "voided": "voided"}
+"""Oracle documents `open` and `closed`; whether a cancelled check can still be read, and as what, it leaves open."""
+REFERENCE_TEXT_LENGTH = 20
+"""Oracle's limit for a line's `referenceText`. A longer note is printed whole, below: it may be an allergy."""
+
+
+# --- menus ---------------------------------------------------------------------------------------------------------------------
+
+
+def translated(value: Any, language: str) -> str:
+    """Return a name in the wanted language, else in the first one there is."""
+    if isinstance(value, Mapping):
+        return value.get(language) or next((text for text in value.values() if text), "")
+    return value or ""
+
+
+def category(group: Mapping[str, Any], position: int, language: str) -> MenuCategory:
+    return MenuCategory(external_id=_required(group, "familyGroupItemId"), name=translated(group.get("name"), language), position=position)
+
+
+def menu_item(item: Mapping[str, Any], position: int, sold_out: Mapping[str, Collection[int]], config: Config, currency: str) -> MenuItem:
+    """Map an item with its definitions (sizes, preparations): each price of each definition is something a check can refer to."""
+    item_id = _required(item, "menuItemId")
+    gone = sold_out.get(item_id)
+    variations = tuple(
+        MenuVariation(
+            external_id=f"{item_id}-{definition['definitionSequence']}-{price.get('priceSequence', 0)}",
+            name=_variation_name(item, definition, price, config.language),
+            price=_money(price["price"], item_id) if "price" in price else None,
+            currency=currency,
+            is_available=gone is None or (bool(gone) and definition["definitionSequence"] not in gone),
+            position=number,
+        )
+        for number, (definition, price) in enumerate(
+            (definition, price) for definition in item.get("definitions") or () for price in definition.get("prices") or ({},)
+        )
+    )
+    if not variations:
+        raise RecordRejected(f"Menu item {item_id} has no definition, so it cannot be ordered.")
+    return MenuItem(
+        external_id=item_id,
+        name=translated(item.get("name"), config.language) or translated(item["definitions"][0].get("name"), config.language),
+        category_external_id=str(item.get("familyGroupRef") or ""),
+        is_available=any(variation.is_available for variation in variations),
+        position=position,
+        variations=variations,
+    )
+
+
+def sold_out(answer: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return item -> definitions that cannot be ordered just now; an empty list stands for all of them."""
+    return {
+        str(item["menuItemId"]): sorted(definition["definitionSequence"] for definition in item.get("definitions") or ())
+        for item in answer.get("items") or ()
+    }
+
+
+def _variation_name(item: Mapping[str, Any], definition: Mapping[str, Any], price: Mapping[str, Any], language: str) -> str:
+    parts = []
+    if len(item["definitions"]) > 1:
+        parts.append(translated(definition.get("name"), language))
+    if len(definition.get("prices") or ()) > 1:
+        parts.append(translated(price.get("name"), language) or f"Price {price.get('priceSequence')}")
+    return " ".join(part for part in parts if part)
+
+
+# --- checks --------------------------------------------------------------------------------------------------------------------
+
+
+def guest_check(check: Mapping[str, Any], currency: str) -> GuestCheck:
+    header, totals = check["header"], check.get("totals") or {}
+    original = str(header.get("status") or "")
+    due, paid = totals.get("totalDue"), totals.get("paymentTotal")
+    return GuestCheck(
+        external_id=header["checkRef"],
+        status=STATUSES.get(original.lower(), "unknown"),
+        status_original=original,
+        total=None if due is None else Decimal(due) + Decimal(paid or 0),
+        amount_due=None if due is None else Decimal(due),
+        currency=currency,
+    )
+
+
+def check_name(payload: Mapping[str, Any], key: str) -> str:
+    """Name a check so that staff know the room and we find it again.
+
+    "The reference for the check provided at time of check creation. This must be unique among all open checks at the revenue
+    center." It is listed with the checks, which the idempotencyId is not.
+    """
+    return f"{(payload.get('room_number') or 'Guest')[:7]}-{key[:8]}"
+
+
+def check_body(payload: Mapping[str, Any], key: str, config: Config) -> dict[str, Any]:
+    """Build the body of POST /checks. Prices and taxes are Simphony's own; only a price that differs from the menu is sent."""
+    lines = [check_line(line, number, config) for number, line in enumerate(payload["items"])]
+    return {
+        "header": {
+            "orgShortName": config.org_short_name,
+            "locRef": config.loc_ref,
+            "rvcRef": config.rvc_ref,
+            "idempotencyId": key.replace("-", ""),
+            "checkEmployeeRef": config.employee_ref,
+            "orderTypeRef": config.order_type_ref,
+            "checkName": check_name(payload, key),
+            "guestCount": 1,
+            "informationLines": information_lines(payload),
+        },
+        "menuItems": lines,
+        "tenders": tenders(payload, config),
+    }
+
+
+def check_line(line: Mapping[str, Any], number: int, config: Config) -> dict[str, Any]:
+    quantity, price = Decimal(line["quantity"]), Decimal(line["unit_price"])
+    body: dict[str, Any] = {"quantity": int(quantity) if quantity == int(quantity) else quantity}
+    if line.get("variation_external_id"):
+        item_id, definition, price_sequence = line["variation_external_id"].split("-")
+        body |= {"menuItemId": int(item_id), "definitionSequence": int(definition)}
+        if int(price_sequence):
+            body["priceSequence"] = int(price_sequence)
+    elif config.open_item_id:
+        body |= {"menuItemId": config.open_item_id, "definitionSequence": 1, "unitPrice": price}
+    else:
+        raise InvalidInput(
+            {
+                f"items.{number}": "This is not on Simphony's menu. Choose a menu item, or set an open item in the integration's configuration."
+            }
+        )
+    if line.get("menu_price") and Decimal(line["menu_price"]) != price:
+        body["unitPrice"] = price
+    text = line.get("note") or ("" if line.get("variation_external_id") else line.get("name", ""))
+    if text:
+        body["referenceText"] = text[:REFERENCE_TEXT_LENGTH]
+    return body
+
+
+def information_lines(payload: Mapping[str, Any]) -> list[str]:
+    """Return what is printed on the check: where it belongs, and every note too long for its line."""
+    lines = [payload.get("check_number"), f"Room {payload['room_number']}" if payload.get("room_number") else "", payload.get("guest_name")]
+    for item in payload["items"]:
+        if len(item.get("note") or "") > REFERENCE_TEXT_LENGTH:
+            lines.append(f"{item.get('name', '')}: {item['note']}")
+    return [line for line in lines if line]
+
+
+def tenders(payload: Mapping[str, Any], config: Config) -> list[dict[str, Any]]:
+    """A payment closes a check, a service total sends it unpaid."""
+    if payload.get("payment_status") == "paid":
+        if config.tender_id is None:
+            raise ConfigurationError(
+                "The guest has paid this check, but no tender for paid checks is configured.",
+                hint="Enter tender_id in the integration's configuration, then retry.",
+            )
+        return [{"tenderId": config.tender_id, "total": Decimal(payload["total"])}]
+    return [{"tenderId": config.service_total_id, "total": 0}] if config.service_total_id else []
+
+
+def posted(check: Mapping[str, Any], payload: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """Return the answer of post_guest_check; a total that differs from ours is worth a warning, not a failure."""
+    record = guest_check(check, currency)
+    warnings = []
+    if record.total is not None and record.total != Decimal(payload["total"]):
+        warnings.append(
+            f"Simphony's total is {record.total} {currency}, Hospient's {payload['total']}: compare prices and taxes with the till."
+        )
+    return {
+        "reference": record.external_id,
+        "status": record.status,
+        "total": None if record.total is None else str(record.total),
+        "warnings": warnings,
+    }
+
+
+# --- values --------------------------------------------------------------------------------------------------------------------
+
+
+def _required(source: Mapping[str, Any], name: str) -> str:
+    if source.get(name) in (None, ""):
+        raise RecordRejected(f"Simphony sent this without {name}.")
+    return str(source[name])
+
+
+def _money(value: Any, item_id: str) -> Decimal:
+    try:
+        return Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        raise RecordRejected(f"The price of menu item {item_id} is not a number: {value!r}.") from None

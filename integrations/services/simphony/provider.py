@@ -1,0 +1,268 @@
+"""Talks to Simphony's Transaction Services Gen2: menus and checks of one revenue center."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from integrations.exceptions import (
+    ConfigurationError,
+    InvalidInput,
+    RecordRejected,
+    RequestRejected,
+    RetryableProviderError,
+    UnexpectedResponse,
+)
+from integrations.records import GuestCheck, MenuCategory, MenuItem, Page, Record, Rejected, StreamQuery
+from integrations.services.base import ConnectionReport, Provider
+from integrations.services.simphony import mapping
+from integrations.services.simphony.manifest import Config, Credentials, manifest
+from integrations.services.simphony.signin import SignIn
+from integrations.transport.auth import Auth, TokenAuth, TokenStore
+from integrations.transport.client import ErrorRules, Response
+
+FEATURES = {"Simphony-Features": "detect-duplicate-request"}
+"""Without it a repeated idempotencyId makes a second check. Simphony 19.8.4 and STS Gen2 1.7.4 or newer; it holds for 300 seconds."""
+DUPLICATE = "duplicate_request"
+LOOK_BACK = timedelta(days=3)
+"""How far back a posted check is looked for, and how long after its creation a change of a check is still noticed."""
+
+CHECKS_A_PAGE = 50
+
+
+def read_error(response: Response) -> tuple[str, str]:
+    """Read Oracle's problem details, or the sign-in's own shape."""
+    body = response.json()
+    details = (body.get("posDetails") or [{}])[0]
+    return details.get("code") or body.get("code") or "", details.get("message") or body.get("detail") or body.get("message") or ""
+
+
+class SimphonyProvider(Provider[Config, Credentials]):
+    manifest = manifest
+    errors = ErrorRules(read=read_error, table={(400, DUPLICATE): RetryableProviderError})
+
+    @classmethod
+    def auth(cls, config: Config, credentials: Credentials, tokens: TokenStore) -> Auth:
+        return TokenAuth(tokens, obtain=SignIn(config, credentials))
+
+    @property
+    def currency(self) -> str:
+        return self.config.currency or self.hotel.currency
+
+    @property
+    def context(self) -> dict[str, str]:
+        """Headers of every call without a check in its body."""
+        config = self.config
+        return {
+            "Simphony-OrgShortName": config.org_short_name,
+            "Simphony-LocRef": config.loc_ref,
+            "Simphony-RvcRef": str(config.rvc_ref),
+        }
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The same, as the configuration reads want it."""
+        return {name.removeprefix("Simphony-"): value for name, value in self.context.items()}
+
+    def test_connection(self) -> ConnectionReport:
+        config = self.config
+        path = f"/api/v1/organizations/{_part(config.org_short_name)}/locations/{_part(config.loc_ref)}/revenueCenters/{config.rvc_ref}"
+        try:
+            answer = self.client.call("GET", path, name="test_connection")
+        except RequestRejected as error:
+            error.hint = "Compare organization, location and revenue center with EMC, and check that the API account may use them."
+            raise
+        center = answer.json()
+        order_types = {kind["orderTypeRef"]: kind.get("name", "") for kind in center.get("orderTypes") or ()}
+        if order_types and config.order_type_ref not in order_types:
+            known = ", ".join(f"{number} ({name})" for number, name in order_types.items())
+            raise ConfigurationError(f"The revenue center has no order type {config.order_type_ref}. It has: {known}.")
+        menus = self._menu_ids()
+        status = self.client.call("HEAD", "/api/v1/checks/connectionStatus", name="connection_status", headers=self.context)
+        online = {"true": "yes", "false": "no"}.get(status.headers.get("Simphony-POS-Connected", "").lower(), "unknown")
+        name = mapping.translated(center.get("name"), config.language) or f"revenue center {config.rvc_ref}"
+        note = "" if online != "no" else ", but the till is not connected to Simphony's cloud just now: checks will wait"
+        return ConnectionReport(
+            summary=f"Connected to {name} at {config.loc_ref} ({self.currency}), {len(menus)} menu(s){note}.",
+            details={
+                "revenue_center": name,
+                "order_type": order_types.get(config.order_type_ref, ""),
+                "till_connected": online,
+                "menus": len(menus),
+            },
+        )
+
+    # --- menus -----------------------------------------------------------------------------------------------------------------
+
+    def menus(self, query: StreamQuery) -> Iterator[Page]:
+        answer = self.client.call("GET", "/api/v1/menus/items/unavailable", name="menus", params=self.query)
+        sold_out = mapping.sold_out(answer.json())
+
+        def record(item: Mapping[str, Any], position: int) -> MenuItem:
+            return mapping.menu_item(item, position, sold_out, self.config, self.currency)
+
+        return self._changed(query, MenuItem, ("menuItems", "menuItemId"), record, seen_with={"sold_out": sold_out})
+
+    def categories(self, query: StreamQuery) -> Iterator[Page]:
+        def record(group: Mapping[str, Any], position: int) -> MenuCategory:
+            return mapping.category(group, position, self.config.language)
+
+        return self._changed(query, MenuCategory, ("familyGroups", "familyGroupItemId"), record, seen_with={})
+
+    def _changed(
+        self,
+        query: StreamQuery,
+        kind: type[Record],
+        names: tuple[str, str],
+        record: Callable[[Mapping[str, Any], int], Record],
+        seen_with: Mapping[str, Any],
+    ) -> Iterator[Page]:
+        """Yield what the menus hold, a page a menu; those whose entity tag is the one of the last run are not sent again.
+
+        The cursor keeps each menu's tag and ids, so that what left a changed menu is noticed without a full run. `seen_with` is
+        what else went into the records: if it changed, every menu is read.
+        """
+        list_name, id_name = names
+        cursor = query.cursor or {}
+        before = cursor.get("menus", {})
+        is_current = cursor.get("seen_with") == seen_with
+        done: dict[str, Any] = dict((query.checkpoint or {}).get("menus", {}))
+        for menu_id in self._menu_ids():
+            if menu_id in done:
+                continue
+            tag = before.get(menu_id, {}).get("tag") if is_current else ""
+            answer = self._menu(menu_id, tag)
+            if answer.status == 304:
+                done[menu_id] = before[menu_id]
+                continue
+            items = answer.json().get(list_name) or ()
+            records, rejected = _mapped(items, id_name, kind, record)
+            done[menu_id] = {"tag": answer.headers.get("ETag", ""), "ids": [str(item.get(id_name, "")) for item in items]}
+            yield Page(records=records, rejected=rejected, checkpoint={"menus": dict(done)})
+        gone = _ids(before) - _ids(done)
+        yield Page(
+            records=[kind(external_id=external_id, deleted=True) for external_id in sorted(gone)],
+            checkpoint={"menus": done},
+            cursor={"menus": done, "seen_with": seen_with},
+        )
+
+    def _menu_ids(self) -> list[str]:
+        answer = self.client.call("GET", f"/api/{self.config.menu_version}/menus/summary", name="menus_summary", params=self.query)
+        menu_ids = [menu["menuId"] for menu in answer.json().get("items") or ()]
+        if not menu_ids:
+            raise UnexpectedResponse(
+                "Simphony lists no menu for this revenue center.",
+                hint="Check the revenue center in the configuration. Nothing was changed or deleted.",
+            )
+        return menu_ids
+
+    def _menu(self, menu_id: str, tag: str) -> Response:
+        headers = {**self.context, "If-None-Match": tag} if tag else self.context
+        path = f"/api/{self.config.menu_version}/menus/{_part(menu_id)}"  # a menuId looks like grandhotel:bar01:42
+        return self.client.call("GET", path, name="menu", headers=headers, expect=(200, 304))
+
+    # --- checks ----------------------------------------------------------------------------------------------------------------
+
+    def checks(self, query: StreamQuery) -> Iterator[Page]:
+        """Yield the checks of our employee; asked for by id, any check of the revenue center."""
+        if query.external_ids:
+            found = [self._check(reference) for reference in query.external_ids]
+            yield Page(records=[mapping.guest_check(check, self.currency) for check in found if check])
+            return
+        since = (query.cursor or {}).get("since")
+        headers = self._posted(_time(since) - LOOK_BACK if since else None)
+        listed = sorted((header.get("openTime") or "", header["checkRef"]) for header in headers)
+        after = tuple((query.checkpoint or {}).get("after") or ("", ""))
+        waiting = [entry for entry in listed if entry > after]
+        newest = max([since or "", *(opened for opened, _ in listed)])
+        for start in range(0, len(waiting), CHECKS_A_PAGE):
+            part = waiting[start : start + CHECKS_A_PAGE]
+            found = [self._check(reference) for _, reference in part]
+            records = [mapping.guest_check(check, self.currency) for check in found if check]
+            yield Page(records=records, checkpoint={"after": part[-1]}, total=len(listed))
+        yield Page(records=[], checkpoint={"after": listed[-1]} if listed else {}, cursor={"since": newest} if newest else None)
+
+    def get_check_status(self, check_external_id: str) -> GuestCheck:
+        return mapping.guest_check(self._read(check_external_id).json(), self.currency)
+
+    def post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        if payload["currency"] and payload["currency"] != self.currency:
+            raise InvalidInput({"currency": f"This revenue center works in {self.currency}, not in {payload['currency']}."})
+        body = mapping.check_body(payload, key, self.config)
+        try:
+            answer = self.client.call("POST", "/api/v1/checks", name="post_guest_check", json=body, headers={**self.context, **FEATURES})
+        except RetryableProviderError as error:
+            # "duplicate request detected, no response found": an earlier attempt is still on its way to the till.
+            error.maybe_done = error.maybe_done or error.vendor_code == DUPLICATE
+            raise
+        return mapping.posted(answer.json(), payload, self.currency)
+
+    def find_post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+        name = mapping.check_name(payload, key)
+        for header in self._posted(datetime.now(UTC) - LOOK_BACK):
+            if header.get("checkName") == name:
+                return mapping.posted(self._read(header["checkRef"]).json(), payload, self.currency)
+        return None
+
+    def void_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        """Cancel a check. One that is cancelled already is done; one that Simphony never had is refused."""
+        reference = payload["check_external_id"]
+        try:
+            self.client.call("DELETE", f"/api/v1/checks/{_part(reference)}", name="void_check", headers=self.context)
+        except RequestRejected:
+            check = self._check(reference)
+            if not check or mapping.guest_check(check, self.currency).status != "voided":
+                raise
+        return {"reference": reference, "status": "voided"}
+
+    def find_void_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+        """Asked after a cancellation whose answer was lost: a check that is gone was cancelled by it."""
+        check = self._check(payload["check_external_id"])
+        if check and mapping.guest_check(check, self.currency).status != "voided":
+            return None
+        return {"reference": payload["check_external_id"], "status": "voided"}
+
+    def _posted(self, since: datetime | None) -> list[Mapping[str, Any]]:
+        """Return the headers of our employee's checks: the open ones, or all that were created since."""
+        params = {"checkEmployeeRef": str(self.config.employee_ref)}
+        if since:
+            params |= {"includeClosed": "true", "sinceTime": since.strftime("%Y-%m-%dT%H:%MZ")}
+        answer = self.client.call("GET", "/api/v1/checks", name="checks", params=params, headers=self.context)
+        return [item.get("header", item) for item in answer.json().get("items") or ()]
+
+    def _read(self, reference: str, expect: Collection[int] = (200,)) -> Response:
+        return self.client.call("GET", f"/api/v1/checks/{_part(reference)}", name="check", headers=self.context, expect=expect)
+
+    def _check(self, reference: str) -> Mapping[str, Any] | None:
+        answer = self._read(reference, expect=(200, 404))
+        return answer.json() if answer.status == 200 else None
+
+
+def _mapped(
+    items: Sequence[Mapping[str, Any]], id_name: str, kind: type[Record], record: Callable[[Mapping[str, Any], int], Record]
+) -> tuple[list[Record], list[Rejected]]:
+    records, rejected = [], []
+    for position, item in enumerate(items):
+        try:
+            records.append(record(item, position))
+        except RecordRejected as error:
+            external_id = str(item.get(id_name) or "")
+            rejected.append(Rejected(external_id=external_id, record_type=kind.record_type, reason=error.message, payload=item))
+    return records, rejected
+
+
+def _ids(menus: Mapping[str, Any]) -> set[str]:
+    return {external_id for menu in menus.values() for external_id in menu["ids"] if external_id}
+
+
+def _time(text: str) -> datetime:
+    """Read Oracle's time, which is UTC whether or not it says so."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _part(value: str) -> str:
+    return quote(value, safe="")
+
+
+provider = SimphonyProvider
