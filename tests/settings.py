@@ -23,3 +23,4 @@ else:
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
 EGRESS_ALLOW = ["127.0.0.0/8"]
+WHITENOISE_AUTOREFRESH = True  # else every test client walks through all static files

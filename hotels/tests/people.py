@@ -31,7 +31,7 @@ def caller(db: None) -> Caller:
         user = User.objects.create_user(f"{role}-{User.objects.count()}")
         if hotel:
             Membership.objects.create(user=user, hotel=hotel, role=role)
-        client = APIClient()
+        client = APIClient(raise_request_exception=False)
         client.default_format = "json"
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.objects.create(user)[1]}")
         client.user = user

@@ -68,6 +68,8 @@ class Refusal(APIException):
     def __init__(self, error: exceptions.HospientError) -> None:
         super().__init__(error.message, error.code)
         self.status_code = status_of(type(error))
+        if isinstance(error, exceptions.RequestRejected) and error.status == 404:
+            self.status_code = 404  # the vendor has no such thing
         self.hint = error.hint
         if isinstance(error, exceptions.RetryableProviderError) and error.retry_at:
             self.wait = max(1, math.ceil((error.retry_at - timezone.now()).total_seconds()))

@@ -1,0 +1,195 @@
+"""One hotel never sees another's data: every address of the API, by every method, for every kind of caller.
+
+The addresses come from the URL resolver, so that a new one cannot be forgotten: it fails here until `IDS` knows its ids.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.core import serializers
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from hotels import models as hotel_models
+from hotels.models import Hotel, Role
+from hotels.tests.people import Caller
+from hotels.tests.test_api_records import furnish
+from integrations import models
+from integrations.tests.conftest import Connect
+
+PUBLIC = {"api/auth/token", "api/schema", "api/webhooks/health", "api/webhooks/<int:integration_id>"}
+"""What answers without a token, each for its own reason: it gives one, or checks a signature, or says nothing of any hotel."""
+NOBODYS = {"api/auth/logout", "api/integrations", "api/integrations/providers", "api/hotels"}
+"""What names no hotel in its address; `test_api_integrations` looks at what is created and listed there."""
+METHODS = ("get", "post", "put", "patch", "delete")
+NEVER_USED = 999_999_999
+
+
+@dataclass(frozen=True)
+class Route:
+    address: str
+    methods: tuple[str, ...]
+    ids: tuple[str, ...]
+
+    def fill(self, ids: Mapping[str, Any]) -> str:
+        filled = self.address
+        for part in self.address.split("/"):
+            if part.startswith("<"):
+                filled = filled.replace(part, str(ids[part.strip("<>").rpartition(":")[2]]))
+        return f"/{filled}"
+
+    def __str__(self) -> str:
+        return self.address
+
+
+def routes(patterns: Any = None, prefix: str = "") -> Iterator[Route]:
+    for entry in get_resolver().url_patterns if patterns is None else patterns:
+        address = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            if address.startswith("api/"):
+                yield from routes(entry.url_patterns, address)
+        elif isinstance(entry, URLPattern) and address.startswith("api/"):
+            view = getattr(entry.callback, "view_class", None) or getattr(entry.callback, "cls", None)
+            offered = getattr(entry.callback, "actions", None) or [method for method in METHODS if hasattr(view, method)]
+            yield Route(address, tuple(method for method in METHODS if method in offered), tuple(entry.pattern.converters))
+
+
+ALL = list(routes())
+OF_A_HOTEL = [route for route in ALL if route.address not in PUBLIC | NOBODYS]
+CELLS = [pytest.param(route, method, id=f"{method.upper()} {route}") for route in OF_A_HOTEL for method in route.methods]
+
+
+@pytest.fixture
+def world(connect: Connect, hotel: Hotel, other_hotel: Hotel) -> dict[str, dict[str, Any]]:
+    """Both hotels with one of everything: name of an id in an address -> the id, for each hotel."""
+    return {name: ids_of(connect, one) for name, one in (("own", hotel), ("foreign", other_hotel))}
+
+
+def ids_of(connect: Connect, hotel: Hotel) -> dict[str, Any]:
+    furnish(hotel)
+    integration = connect(hotel)
+    run = models.SyncRun.objects.create(integration=integration, stream="menus")
+    operation = models.Operation.objects.create(integration=integration, name="void_check", idempotency_key="k", status="dead")
+    models.IntegrationLog.objects.create(
+        integration=integration, operation_type="test", operation_name="test_connection", direction="outbound", status="success"
+    )
+    models.RejectedRecord.objects.create(run=run, integration=integration, stream="menus", record_type="menu_item", reason="No name.")
+    models.Conflict.objects.create(
+        integration=integration, record_type="guest", external_id="g1", object_id=1, field="phone", rule="vendor_wins"
+    )
+    guest = hotel_models.Guest.objects.get(hotel=hotel)
+    return {
+        "hotel_id": hotel.pk,
+        "pk": hotel.pk,
+        "integration_id": integration.pk,
+        "run_id": run.pk,
+        "operation_id": operation.pk,
+        "check_id": f"id:{hotel_models.GuestCheck.objects.get(hotel=hotel).pk}",
+        "guest_id": f"id:{guest.pk}",
+        "notification_id": f"id:{hotel_models.Notification.objects.get(hotel=hotel).pk}",
+        "room_number": "100",
+        "event_id": _event_of(integration),
+    }
+
+
+def _event_of(integration: models.Integration) -> int:
+    from django.utils import timezone
+
+    from webhooks.models import WebhookEvent
+
+    return WebhookEvent.objects.create(integration=integration, event_id="e", body=b"{}", received_at=timezone.now()).pk
+
+
+def ask(client: APIClient, method: str, address: str) -> Any:
+    data = None if method == "get" else {}
+    return getattr(client, method)(address, data, headers={"X-Request-Id": "the-same-request"})
+
+
+def everything_of(hotel: Hotel) -> str:
+    """Return all rows of a hotel, written out."""
+    rows = [hotel]
+    for model in (*hotel_models.HotelRecord.__subclasses__(), *hotel_models.GuestMessage.__subclasses__(), models.Integration):
+        if not model._meta.abstract:
+            rows += model.objects.filter(hotel=hotel).order_by("pk")
+    for model in (models.SyncRun, models.Operation, models.IntegrationLog, models.WebhookSecret):
+        rows += model.objects.filter(integration__hotel=hotel).order_by("pk")
+    return json.dumps(serializers.serialize("python", rows), default=str)
+
+
+def test_the_resolver_was_read() -> None:
+    addresses = {str(route) for route in ALL}
+    assert {"api/integrations/<int:integration_id>/logs", "api/hotels/<int:hotel_id>/menu-items"} <= addresses
+    assert len(CELLS) > 45
+    assert all(route.methods for route in ALL)
+
+
+@pytest.mark.parametrize(("route", "method"), CELLS)
+def test_another_hotels_answers_like_one_that_never_existed(
+    manager: APIClient, other_hotel: Hotel, world: dict[str, Any], route: Route, method: str
+) -> None:
+    before = everything_of(other_hotel)
+    foreign = ask(manager, method, route.fill(world["foreign"]))
+    absent = ask(manager, method, route.fill(world["own"] | {route.ids[0]: NEVER_USED}))
+    assert (foreign.status_code, foreign.content) == (absent.status_code, absent.content)
+    assert foreign.status_code == 404
+    assert everything_of(other_hotel) == before
+
+
+@pytest.mark.parametrize(("route", "method"), [cell for cell in CELLS if len(cell.values[0].ids) > 1])
+def test_what_belongs_to_another_hotel_is_not_reached_through_ones_own(
+    manager: APIClient, other_hotel: Hotel, world: dict[str, Any], route: Route, method: str
+) -> None:
+    inner = route.ids[-1]
+    if inner == "room_number":
+        pytest.skip("a room number is no id")
+    if inner == "pk":
+        world["foreign"]["pk"] = hotel_models.Room.objects.get(hotel=other_hotel).pk
+    before = everything_of(other_hotel)
+    foreign = ask(manager, method, route.fill(world["own"] | {inner: world["foreign"][inner]}))
+    marked = f"id:{NEVER_USED}" if str(world["own"][inner]).startswith("id:") else NEVER_USED
+    absent = ask(manager, method, route.fill(world["own"] | {inner: marked}))
+    assert (foreign.status_code, foreign.content) == (absent.status_code, absent.content)
+    assert everything_of(other_hotel) == before
+
+
+@pytest.mark.parametrize(("route", "method"), CELLS)
+def test_who_belongs_to_no_hotel_sees_none(caller: Caller, world: dict[str, Any], route: Route, method: str) -> None:
+    assert ask(caller(), method, route.fill(world["own"])).status_code == 404
+
+
+@pytest.mark.parametrize(("route", "method"), [cell for cell in CELLS if cell.values[1] != "get"])
+def test_a_viewer_changes_nothing(viewer: APIClient, hotel: Hotel, world: dict[str, Any], route: Route, method: str) -> None:
+    before = everything_of(hotel)
+    assert ask(viewer, method, route.fill(world["own"])).status_code == 403
+    assert everything_of(hotel) == before
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_an_operator_changes_no_connection(operator: APIClient, hotel: Hotel, world: dict[str, Any], method: str) -> None:
+    assert ask(operator, method, f"/api/integrations/{world['own']['integration_id']}").status_code == 403
+    assert models.Integration.objects.filter(hotel=hotel).count() == 1
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("route", [route for route in OF_A_HOTEL if "get" in route.methods and "integration" not in str(route)], ids=str)
+def test_everybody_of_the_hotel_reads(caller: Caller, hotel: Hotel, world: dict[str, Any], route: Route, role: Role) -> None:
+    if len(route.ids) > 1:
+        collection = str(route).split("/")[-2]
+        world["own"]["pk"] = caller(role, hotel).get(f"/api/hotels/{hotel.pk}/{collection}").json()["results"][0]["id"]
+    assert ask(caller(role, hotel), "get", route.fill(world["own"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "method"),
+    [
+        pytest.param(route, method, id=f"{method.upper()} {route}")
+        for route in ALL
+        if route.address not in PUBLIC
+        for method in route.methods
+    ],
+)
+def test_nothing_opens_without_a_token(db: None, route: Route, method: str) -> None:
+    assert ask(APIClient(), method, route.fill(dict.fromkeys(route.ids, 1))).status_code == 401
