@@ -4,7 +4,7 @@ A provider talks through the client it is given, yields pages and raises. It nev
 catches `Exception`: the transport does timeouts, retries, budget, breaker, redacted logging and correlation ids for all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -81,3 +81,10 @@ class Provider(Generic[Config, Credentials]):
     def test_connection(self) -> ConnectionReport:
         """Prove that the credentials work and that what the config names exists. Raises ProviderError or ConfigurationError."""
         raise UnsupportedOperation(f"{self.manifest.name} has no connection test.")
+
+    def poll(self) -> Iterator[list[Mapping[str, Any]]]:
+        """Yield batches of raw events from a vendor that does not call us (webhooks with the verifier `polling`).
+
+        Reading may take events off the vendor's queue for good: the caller stores each batch before it asks for the next.
+        """
+        raise UnsupportedOperation(f"{self.manifest.name} has no events to fetch.")

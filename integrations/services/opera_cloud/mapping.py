@@ -1,0 +1,445 @@
+"""OPERA's JSON and our records, both ways. Pure functions: no call, no state.
+
+Lists and details of OPERA have different shapes, and the same definition name means different things in different modules, so each
+shape has a function of its own. Enumerations are Oracle's to extend: an unknown word maps to `unknown`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from integrations.exceptions import RecordRejected
+from integrations.records import Guest, Reservation, Room
+
+Row = Mapping[str, Any]
+Body = dict[str, Any]
+
+RESERVATION_STATUS = {
+    "Reserved": "reserved",
+    "DueIn": "reserved",
+    "Requested": "requested",
+    "Waitlisted": "waitlisted",
+    "InHouse": "in_house",
+    "DueOut": "in_house",
+    "Walkin": "in_house",
+    "PendingCheckout": "in_house",  # "checked in, and the business date is past the departure date"
+    "CheckedOut": "checked_out",
+    "Cancelled": "cancelled",
+    "NoShow": "no_show",
+}
+HOUSEKEEPING = {
+    "Clean": "clean",
+    "Dirty": "dirty",
+    "Pickup": "pickup",
+    "Inspected": "inspected",
+    "OutOfOrder": "out_of_order",
+    "OutOfService": "out_of_service",
+}
+OCCUPANCY = {"Vacant": "vacant", "Occupied": "occupied"}
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Date of what a reservation tells of its guest: anything a profile says is newer."""
+
+
+# --- values --------------------------------------------------------------------------------------------------------------------
+
+
+def id_of(ids: Iterable[Row] | None, kind: str) -> str:
+    """Pick an id by its type: the same list carries confirmation numbers and others, in any order."""
+    return next((str(row["id"]) for row in ids or () if row.get("type") == kind and row.get("id")), "")
+
+
+def any_id(row: Row) -> str:
+    """Name a row that could not be read, as well as it lets itself be named."""
+    return id_of(row.get("reservationIdList"), "Reservation") or id_of(row.get("profileIdList"), "Profile") or str(row.get("roomId") or "")
+
+
+def moment(text: Any) -> datetime | None:
+    """Read a time; None without a zone (Oracle's examples show "2021-07-08 10:50:04.0"): it could not be ordered among others."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def day(text: Any) -> date | None:
+    try:
+        return date.fromisoformat(str(text)[:10]) if text else None
+    except ValueError:
+        raise RecordRejected(f"“{text}” is not a date.") from None
+
+
+def modified(row: Row) -> str:
+    """Return when a row was last changed, as UTC text that sorts; empty if it does not say so in a way that can be compared."""
+    found = moment(row.get("lastModifyDateTime"))
+    return found.astimezone(UTC).isoformat() if found else ""
+
+
+def money(value: Row | None) -> Decimal | None:
+    try:
+        return None if not value or value.get("amount") is None else Decimal(str(value["amount"]))
+    except InvalidOperation:
+        raise RecordRejected(f"“{value['amount']}” is not an amount.") from None
+
+
+def count(value: Any) -> int:
+    """Oracle's examples give counts as numbers and as text."""
+    try:
+        return int(value or 0)
+    except ValueError:
+        raise RecordRejected(f"“{value}” is not a count.") from None
+
+
+def warnings(answer: Row) -> list[str]:
+    """Return what OPERA says beside a success: some of a request may not have been done."""
+    texts = (w.get("shortText") or w.get("value") or w.get("code") for w in answer.get("warnings") or ())
+    return [str(text) for text in texts if text]
+
+
+# --- reservations --------------------------------------------------------------------------------------------------------------
+
+
+def reservation_from_list(row: Row) -> Reservation:
+    stay = row.get("roomStay") or {}
+    return _reservation(
+        row,
+        guest_external_id=str((row.get("reservationGuest") or {}).get("id") or ""),
+        room_number=stay.get("roomId") or "",
+        room_type=stay.get("roomType") or "",
+        adults=count(stay.get("adultCount")),
+        children=count(stay.get("childCount")),
+        rate_amount=money(stay.get("rateAmount")),
+        balance=money(stay.get("balance")),
+        currency=_currency(stay.get("rateAmount"), stay.get("balance")),
+    )
+
+
+def reservation_from_detail(row: Row) -> Reservation:
+    stay = row.get("roomStay") or {}
+    room = stay.get("currentRoomInfo") or {}
+    today = (stay.get("roomRates") or [{}])[0]
+    counts = stay.get("guestCounts") or today.get("guestCounts") or {}
+    base = (((today.get("rates") or {}).get("rate") or [{}])[0].get("base")) or {}
+    rate = {"amount": base.get("amountBeforeTax"), "currencyCode": base.get("currencyCode")}
+    balance = ((row.get("cashiering") or {}).get("revenuesAndBalances") or {}).get("balance")
+    guests = row.get("reservationGuests") or []
+    primary = next((guest for guest in guests if guest.get("primary")), guests[0] if guests else {})
+    return _reservation(
+        row,
+        guest_external_id=id_of((primary.get("profileInfo") or {}).get("profileIdList"), "Profile"),
+        room_number=room.get("roomId") or "",
+        room_type=room.get("roomType") or today.get("roomType") or "",
+        adults=count(counts.get("adults")),
+        children=count(counts.get("children")),
+        rate_amount=money(rate),
+        balance=money(balance),
+        currency=_currency(rate, balance),
+    )
+
+
+def _reservation(row: Row, **fields: Any) -> Reservation:
+    external_id = id_of(row.get("reservationIdList"), "Reservation")
+    if not external_id:
+        raise RecordRejected("The reservation has no id of type “Reservation”.")
+    stay = row.get("roomStay") or {}
+    status = row.get("computedReservationStatus") or row.get("reservationStatus") or ""
+    return Reservation(
+        external_id=external_id,
+        updated_at=moment(row.get("lastModifyDateTime")),
+        confirmation_number=id_of(row.get("reservationIdList"), "Confirmation"),
+        status=RESERVATION_STATUS.get(status, "unknown"),
+        status_original=status,
+        arrival_date=day(stay.get("arrivalDate")),
+        departure_date=day(stay.get("departureDate")),
+        **fields,
+    )
+
+
+def _currency(*amounts: Row | None) -> str:
+    return next((amount["currencyCode"] for amount in amounts if amount and amount.get("currencyCode")), "")
+
+
+# --- rooms ---------------------------------------------------------------------------------------------------------------------
+
+
+def room(row: Row) -> Room:
+    number = row.get("roomId") or ""
+    if not number:
+        raise RecordRejected("The room has no number.")
+    state = (row.get("housekeeping") or {}).get("housekeepingRoomStatus") or {}
+    cleaning = state.get("housekeepingRoomStatus") or ""
+    return Room(
+        external_id=number,
+        number=number,
+        room_type=(row.get("roomType") or {}).get("roomType") or "",
+        floor=row.get("floor") or "",
+        housekeeping=HOUSEKEEPING.get(cleaning, "unknown"),
+        housekeeping_original=cleaning,
+        occupancy=OCCUPANCY.get(state.get("frontOfficeStatus"), "unknown"),
+        observed_occupancy=OCCUPANCY.get(state.get("housekeepingStatus"), "unknown"),
+    )
+
+
+# --- guests --------------------------------------------------------------------------------------------------------------------
+
+
+def guest_from_reservation(row: Row) -> Guest | None:
+    """Return the guest as the reservation names him, so that it has one before his profile was read."""
+    guest = row.get("reservationGuest") or {}
+    if guest.get("type", "Profile") != "Profile" or not guest.get("id"):
+        return None
+    return Guest(
+        external_id=str(guest["id"]),
+        updated_at=OLDEST,
+        given_name=guest.get("givenName") or "",
+        family_name=guest.get("surname") or "",
+        email=guest.get("email") or "",
+        phone=guest.get("phoneNumber") or "",
+        language=guest.get("language") or "",
+        nationality=(guest.get("nationality") or {}).get("code") or "",
+        is_vip=bool((guest.get("vip") or {}).get("vipCode")),
+    )
+
+
+def guest(answer: Row) -> Guest:
+    """Read a profile's detail. A guest who was anonymised at OPERA keeps no data here either."""
+    external_id = id_of(answer.get("profileIdList"), "Profile")
+    if not external_id:
+        raise RecordRejected("The profile has no id of type “Profile”.")
+    details = answer.get("profileDetails") or {}
+    customer = details.get("customer") or {}
+    if is_anonymized(answer):
+        return Guest(external_id=external_id, updated_at=moment(details.get("lastModifyDateTime")))
+    name = _primary_name(customer)
+    return Guest(
+        external_id=external_id,
+        updated_at=moment(details.get("lastModifyDateTime")),
+        given_name=name.get("givenName") or "",
+        family_name=name.get("surname") or "",
+        email=_primary(details, "email").get("emailAddress") or "",
+        phone=_primary(details, "telephone").get("phoneNumber") or "",
+        language=customer.get("language") or "",
+        nationality=customer.get("nationality") or (customer.get("citizenCountry") or {}).get("code") or "",
+        is_vip=bool(customer.get("vipStatus")),
+        preferences={
+            group["preferenceType"]: [p.get("preferenceValue") for p in group.get("preference") or ()]
+            for group in (details.get("preferenceCollection") or {}).get("preferenceType") or ()
+            if group.get("preferenceType")
+        },
+    )
+
+
+def is_anonymized(answer: Row) -> bool:
+    customer = (answer.get("profileDetails") or {}).get("customer") or {}
+    return (customer.get("anonymization") or {}).get("anonymizationStatus") == "Anonymized"
+
+
+def _primary_name(customer: Row) -> Row:
+    names = customer.get("personName") or []
+    return next((name for name in names if name.get("nameType", "Primary") == "Primary"), names[0] if names else {})
+
+
+def _children(details: Row, kind: str) -> list[Row]:
+    return list((details.get(f"{kind}s") or {}).get(f"{kind}Info") or ())
+
+
+def _primary(details: Row, kind: str) -> Row:
+    found = [child.get(kind) or {} for child in _children(details, kind)]
+    return next((value for value in found if value.get("primaryInd")), found[0] if found else {})
+
+
+def differing(profile: Row, changes: Mapping[str, Any]) -> list[str]:
+    """Return which of the changes a profile does not show."""
+    shown = guest(profile)
+    return [name for name, value in changes.items() if (getattr(shown, name, None) or "") != (value or "")]
+
+
+def profile_update(answer: Row, changes: Mapping[str, str], email_type: str, phone_type: str) -> Body:
+    """Return the body that changes a profile as it was just read.
+
+    Only the parts that change are sent. A part that is a list is sent whole, each child under its own id, because the specification
+    does not say whether children that are left out are kept.
+    """
+    details = answer.get("profileDetails") or {}
+    customer = details.get("customer") or {}
+    body: Body = {}
+    renamed = {theirs: changes[ours] for ours, theirs in (("given_name", "givenName"), ("family_name", "surname")) if ours in changes}
+    if renamed:
+        primary = _primary_name(customer)
+        others = [name for name in customer.get("personName") or () if name is not primary]
+        body["customer"] = {"personName": [{**(primary or {"nameType": "Primary"}), **renamed}, *others]}
+    if "language" in changes:
+        body.setdefault("customer", {})["language"] = changes["language"]
+    if "email" in changes:
+        body["emails"] = {"emailInfo": _with_primary(details, "email", {"emailAddress": changes["email"]}, {"type": email_type})}
+    if "phone" in changes:
+        new = {"phoneUseType": phone_type, "phoneTechType": "PHONE"}
+        body["telephones"] = {"telephoneInfo": _with_primary(details, "telephone", {"phoneNumber": changes["phone"]}, new)}
+    return _profile_body(answer, body)
+
+
+def _profile_body(answer: Row, details: Row) -> Body:
+    return {"profileIdList": [{"id": id_of(answer.get("profileIdList"), "Profile"), "type": "Profile"}], "profileDetails": details}
+
+
+def _with_primary(details: Row, kind: str, change: Row, new: Row) -> list[Row]:
+    """Return a profile's e-mails or phones with the primary one changed, or added if there is none."""
+    children, primary = _children(details, kind), _primary(details, kind)
+    if not children:
+        return [{kind: {**new, **change, "primaryInd": True}}]
+    return [{**child, kind: {**child[kind], **change}} if child.get(kind) is primary else child for child in children]
+
+
+def comments(profile: Row) -> list[str]:
+    return [((info.get("comment") or {}).get("text") or {}).get("value") or "" for info in _comment_rows(profile)]
+
+
+def with_comment(profile: Row, text: str, hotel: str, comment_type: str) -> Body:
+    comment = {"text": {"value": text}, "commentTitle": "Feedback", "hotelId": hotel, "internal": True}
+    if comment_type:
+        comment["type"] = comment_type
+    return _profile_body(profile, {"comments": {"commentInfo": [*_comment_rows(profile), {"comment": comment}]}})
+
+
+def _comment_rows(profile: Row) -> list[Row]:
+    return list(((profile.get("profileDetails") or {}).get("comments") or {}).get("commentInfo") or ())
+
+
+# --- check-in and check-out ----------------------------------------------------------------------------------------------------
+
+
+def reservation_id(external_id: str) -> Body:
+    return {"id": external_id, "type": "Reservation"}
+
+
+def room_assignment(external_id: str, number: str, hotel: str) -> Body:
+    return {
+        "criteria": {
+            "hotelId": hotel,
+            "reservationIdList": [reservation_id(external_id)],
+            "roomId": number,
+            "updateRoomTypeCharged": False,
+            "roomNumberLocked": True,
+        }
+    }
+
+
+def check_in(number: str) -> Body:
+    """`roomId` is an assertion: OPERA checks that it is the room the reservation has."""
+    reservation = {"ignoreWarnings": False, "stopCheckin": False, "printRegistration": False}
+    return {"reservation": {"roomId": number, **reservation} if number else reservation}
+
+
+def not_passed_on(payload: Row) -> list[str]:
+    """Return what a check-in was given and OPERA's has no place for, so that nobody relies on it."""
+    notes = []
+    if payload["special_requests"]:
+        notes.append("OPERA's check-in takes no special requests: send them as a service request.")
+    if payload["deposit_amount"]:
+        notes.append(f"The deposit of {payload['deposit_amount']} {payload['currency']} was not posted: take it in OPERA.")
+    return notes
+
+
+def check_out(external_id: str, hotel: str, cashier_id: int | None, room_status: str, is_dry_run: bool) -> Body:
+    reservation: Body = {
+        "reservationIdList": [reservation_id(external_id)],
+        "hotelId": hotel,
+        "eventType": "CheckOut",
+        "stopCheckout": False,
+        "autoCheckout": False,
+        "checkoutInstr": {"roomStatus": room_status, "ignoreWarnings": False},
+    }
+    if cashier_id is not None:
+        reservation["cashierId"] = cashier_id
+    return {"reservation": reservation, "verificationOnly": is_dry_run}
+
+
+def open_balances(windows: Iterable[Row]) -> list[str]:
+    """Return the balance of each folio window that is not settled: "120.50 EUR"."""
+    found = [(money(window.get("balance")), (window.get("balance") or {}).get("currencyCode") or "") for window in windows]
+    return [f"{amount} {currency}".strip() for amount, currency in found if amount]
+
+
+def feedback(payload: Row) -> str:
+    """Return a guest's feedback as a sentence; empty if there is none."""
+    rating = f"{payload['feedback_rating']} of 5." if payload["feedback_rating"] else ""
+    said = " ".join(filter(None, (rating, payload["feedback_comments"])))
+    return f"Feedback at check-out: {said}" if said else ""
+
+
+# --- charges -------------------------------------------------------------------------------------------------------------------
+
+
+def charge(payload: Row, key: str, code: str, external_id: str, hotel: str, cashier_id: int | None) -> Body:
+    """One posting for the whole amount: OPERA multiplies price by quantity, so the quantity goes into the remark."""
+    quantity = f" × {payload['quantity']}" if payload["quantity"] and int(payload["quantity"]) != 1 else ""
+    posting: Body = {
+        "transactionCode": code,
+        "price": {"amount": Decimal(payload["amount"]), "currencyCode": payload["currency"]},
+        "postingQuantity": 1,
+        "postingReference": key,
+        "postingRemark": f"{payload['description'] or payload['category']}{quantity}",
+        "folioWindowNo": 1,
+        "applyRoutingInstructions": True,
+    }
+    if payload["check_number"]:
+        posting["checkNumber"] = payload["check_number"]
+    criteria: Body = {
+        "hotelId": hotel,
+        "reservationId": {**reservation_id(external_id), "idContext": "OPERA"},
+        "postIt": False,
+        "charges": [posting],
+    }
+    if cashier_id is not None:
+        criteria["cashierId"] = cashier_id
+    return {"criteria": criteria}
+
+
+def posted(postings: Iterable[Row], key: str) -> Body | None:
+    """Return our posting among others, as the answer to a charge."""
+    found = next((posting for posting in postings if posting.get("reference") == key), None)
+    if not found:
+        return None
+    return {"reference": str(found.get("transactionNo") or key), "amount": str(money(found.get("postedAmount") or found.get("price")))}
+
+
+def is_called(row: Row, name: str) -> bool:
+    """Say whether a reservation's guest has exactly this name, in any order: "Smith, Ana" is Ana Smith."""
+    guest = row.get("reservationGuest") or {}
+    return _words(f"{guest.get('givenName') or ''} {guest.get('surname') or ''}") == _words(name)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"\w+", name.casefold()))
+
+
+# --- service requests ----------------------------------------------------------------------------------------------------------
+
+
+def service_request(payload: Row, key: str, hotel: str, code: str = "", priority: str = "") -> Body:
+    """A category or priority that has no code of OPERA's is named in the text, so that nothing is lost."""
+    rank = "" if priority or payload["priority"] in ("", "normal") else f"{payload['priority']} priority"
+    lead = ", ".join(filter(None, ("" if code else payload["category"], rank)))
+    request: Body = {
+        "hotelId": hotel,
+        "status": "Open",
+        "comment": with_reference(f"{lead}: {payload['message']}" if lead else payload["message"], key),
+    }
+    if code:
+        request["code"] = code
+    if priority:
+        request["priority"] = priority
+    if payload["room_number"]:
+        request["room"] = payload["room_number"]
+    if payload["reservation_external_id"]:
+        request["reservationIdList"] = [reservation_id(payload["reservation_external_id"])]
+    if payload["guest_external_id"]:
+        request["profileId"] = {"id": payload["guest_external_id"], "type": "Profile"}
+    return {"serviceRequestsDetails": [request]}
+
+
+def with_reference(text: str, key: str) -> str:
+    """Put our key at the end of a text, within the 2000 characters OPERA takes: there is nowhere else to find it by."""
+    return f"{text[:1900]} (ref {key})"
