@@ -90,7 +90,9 @@ def verifiers_of(integration: Integration) -> tuple[Verifier, ...]:
     declared = _declared(integration)
     if declared is None or declared.verifier in (POLLING, *OUR_SCHEMES):
         return (ours,)
-    return (make(declared.verifier, declared.parameters), ours)
+    config = integration.config
+    chosen = {name: config[field] for name, field in declared.parameters_from_config.items() if config.get(field)}
+    return (make(declared.verifier, {**declared.parameters, **chosen}), ours)
 
 
 def parsers_of(integration: Integration) -> Parsers:

@@ -204,9 +204,15 @@ class OutboundMessage(SecretInUrl):
     name: str = "salesforce_outbound_message"
     keeps_body: ClassVar[bool] = False
     """A session id in it, which is a live credential, must not be stored."""
+    organization_id: str = ""
+    """The org that may send; any, if it is not known."""
 
     def decode(self, body: bytes) -> Any:
-        return decode_outbound_message(body)
+        message = decode_outbound_message(body)
+        # An org's id has 15 characters, and 3 more in some places to make up for case.
+        if self.organization_id and message.get("OrganizationId", "")[:15] != self.organization_id[:15]:
+            raise SignatureMismatch()
+        return message
 
     def acknowledge(self, *, is_new: bool) -> Outcome:
         return Outcome(200, _SOAP_ACK, "text/xml; charset=utf-8")

@@ -108,6 +108,8 @@ class Webhooks(Declaration):
     verifier: str
     """Name in `webhooks.verifiers`."""
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+    parameters_from_config: Mapping[str, str] = Field(default_factory=dict)
+    """Parameter of the verifier -> the config field it is taken from, where a hotel has filled that in."""
     events: Mapping[str, str] = Field(default_factory=dict)
     """Theirs -> our event name."""
     parse: Callable[[Mapping[str, str], Any], list[InboundEvent]]

@@ -302,7 +302,8 @@ class Client:
             self._auth.apply(headers, self._sign_in)
         base_url = (call.signs_in and self._auth.base_url) or self._base_url
         url = call.path if call.path.startswith(("https://", "http://")) else f"{base_url.rstrip('/')}/{call.path.lstrip('/')}"
-        origin, home = self._egress.origin(url), self._egress.origin(base_url)
+        # Without its query, which is ours, already encoded, and as long as a list of ids makes it.
+        origin, home = self._egress.origin(url.partition("?")[0]), self._egress.origin(base_url)
         if origin == home:
             headers.update(self._headers)
         elif call.signs_in:
