@@ -49,7 +49,9 @@ def session(salesforce: RunningSimulator) -> Iterator[requests.Session]:
         yield session
 
 
-simple_salesforce = pytest.importorskip("simple_salesforce", reason="not checked: simple-salesforce against the simulator (requirements-ci.txt has it)")
+simple_salesforce = pytest.importorskip(
+    "simple_salesforce", reason="not checked: simple-salesforce against the simulator (requirements-ci.txt has it)"
+)
 
 
 @pytest.fixture
@@ -65,7 +67,9 @@ def test_simple_salesforce_reads_all_pages_of_a_query(client: Any) -> None:
     assert len(contacts["records"]) == 30
     assert len({row["Id"] for row in contacts["records"]}) == 30
     assert client.query_all(simple_salesforce.format_soql("SELECT Id FROM Contact WHERE LastName = {}", "O'Neil"))["totalSize"] == 6
-    assert client.query_all(simple_salesforce.format_soql("SELECT Id FROM Contact WHERE Email LIKE '{:like}%'", "guest1"))["totalSize"] == 11
+    assert (
+        client.query_all(simple_salesforce.format_soql("SELECT Id FROM Contact WHERE Email LIKE '{:like}%'", "guest1"))["totalSize"] == 11
+    )
 
 
 def test_simple_salesforce_upserts_once_by_external_id(client: Any) -> None:

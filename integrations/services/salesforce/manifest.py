@@ -99,6 +99,12 @@ class Config(ProviderFields):
         description="For JWT bearer. In a sandbox: https://test.salesforce.com.",
         pattern=r"^https://",
     )
+    organization_id: str = Field(
+        "",
+        title="Organization ID",
+        description="Setup, Company Information. If given, outbound messages of any other org are refused.",
+        pattern=r"^(00D[A-Za-z0-9]{12}([A-Za-z0-9]{3})?)?$",
+    )
     external_id_field: str = Field(
         "Hospient_Id__c",
         title="External ID field",
@@ -160,5 +166,5 @@ manifest = Manifest(
         Operation(name="update_notification_status", label="Change a notification's status"),
         Operation(name="get_guest_preferences", label="Read a guest's preferences", writes=False),
     ),
-    webhooks=Webhooks(verifier="salesforce_outbound_message", parse=parse),
+    webhooks=Webhooks(verifier="salesforce_outbound_message", parameters_from_config={"organization_id": "organization_id"}, parse=parse),
 )
