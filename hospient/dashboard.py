@@ -24,13 +24,13 @@ from integrations.admin.display import (
     RUN,
     STATUS,
     environment_badge,
-    is_live,
     manifest_of,
     standing_problem,
     state_in_words,
 )
 from integrations.admin.outbox import operation_label, operation_problem
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RejectedRecord, RunMode, RunStatus, SyncRun
+from integrations.services import registry, service_for
 from integrations.services.manifest import Kind
 from webhooks.models import EventStatus, WebhookEvent
 
@@ -106,14 +106,13 @@ def card(request: HttpRequest, row: Integration, runs: list[SyncRun], counts: di
         "vendor": manifest.name if manifest else row.provider,
         "kind": KINDS[Kind(row.integration_type)],
         "badge": environment_badge(row),
-        "is_live": is_live(row),
-        "status": STATUS[row.status],
+        "status": "warning" if row.status == IntegrationStatus.ACTIVE and any(counts.values()) else STATUS[row.status],
         "words": state_in_words(row, has_waiting=any(counts.values())),
         "problem": standing_problem(row),
         "last": local_time(row.last_sync_at, row.hotel),
         "next": local_time(row.next_sync_at, row.hotel),
         "track": [tick(run) for run in runs],
-        "button": next_step(request, row, open_run, counts, bool(manifest and manifest.streams)),
+        "button": next_step(request, row, open_run, counts["stuck"]),
         "url": reverse("admin:integrations_integration_change", args=[row.pk]),
         "urgency": 3 * broken + 2 * bool(counts["stuck"]) + bool(counts["rejected"] or counts["dead_events"]),
         "broken": broken,
@@ -126,7 +125,7 @@ def tick(run: SyncRun) -> dict[str, str]:
     return {"colour": colour, "url": reverse("admin:integrations_syncrun_change", args=[run.pk]), "title": f"{run.stream}: {run.summary}"}
 
 
-def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, counts: dict[str, int], syncs: bool) -> dict[str, Any]:
+def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, stuck: int) -> dict[str, Any]:
     """Return the one button of a card: the next sensible thing this user may do."""
 
     def to(name: str) -> str:
@@ -134,16 +133,17 @@ def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, 
 
     operator = row.hotel_id in reach(request, Role.OPERATOR)
     manager = row.hotel_id in reach(request, Role.MANAGER)
+    streams = service_for(row).streams() if row.provider in registry.providers() else ()
     if open_run:
         return {"label": "See progress", "url": reverse("admin:integrations_syncrun_change", args=[open_run.pk])}
-    if counts["stuck"]:
-        return {"label": "Look at the postings", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
     if row.status == IntegrationStatus.INACTIVE and manager:
         return {"label": "Start again", "post": to("status"), "fields": {"status": IntegrationStatus.ACTIVE.value}}
     if row.status == IntegrationStatus.ERROR and operator:
-        return {"label": "Test the connection", "url": f"{to('change')}#test"}
-    if row.status != IntegrationStatus.INACTIVE and operator and syncs and not any(counts.values()):
-        return {"label": "Sync now", "url": f"{to('change')}#streams", "quiet": row.last_sync_at is not None}
+        return {"label": "Test the connection", "post": to("test")}
+    if stuck:
+        return {"label": "Look at the postings", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
+    if row.last_sync_at is None and streams and operator:
+        return {"label": "Sync now", "post": to("sync"), "fields": {"stream": streams[0].name}}
     return {"label": "Open", "url": to("change"), "quiet": True}
 
 

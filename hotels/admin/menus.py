@@ -1,0 +1,98 @@
+"""Menus: items with their variations, categories, taxes and choices. Prices belong to the point of sale; the words may be corrected here."""
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.formats import number_format
+from unfold.decorators import display
+
+from hotels.admin.base import ArchiveFilter, HotelFilter, ReadOnlyInline, RecordAdmin, VendorRecordAdmin
+from hotels.models import MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList
+
+
+def price(variation: MenuVariation) -> str:
+    """Show an amount without needless zeros: "14.50 EUR"."""
+    if variation.price is None:
+        return "Asked for at the till"
+    decimals = max(2, -variation.price.normalize().as_tuple().exponent)
+    return f"{number_format(variation.price, decimals)} {variation.currency}".strip()
+
+
+class VariationInline(ReadOnlyInline):
+    model = MenuVariation
+    verbose_name_plural = "variations and prices"
+    fields = ("name", "sku", "price_text", "is_available", "state")
+    readonly_fields = fields
+    show_change_link = False
+
+    @admin.display(description="Price")
+    def price_text(self, variation: MenuVariation) -> str:
+        return price(variation)
+
+    @display(description="State", label={"Archived": "warning", "In use": "success"})
+    def state(self, variation: MenuVariation) -> str:
+        return "Archived" if variation.archived_at else "In use"
+
+
+@admin.register(MenuItem)
+class MenuItemAdmin(RecordAdmin):
+    list_display = ("name", "category", "prices", "is_available", "hotel", "state")
+    list_filter = (HotelFilter, ArchiveFilter, "is_available")
+    list_select_related = ("hotel", "category")
+    search_fields = ("name", "variations__sku")
+    search_help_text = "Search by name or SKU"
+    inlines = (VariationInline,)
+    editable = ("name", "description", "category", "is_available", "position")
+    fieldsets = (
+        (None, {"fields": ("hotel", "name", "description", "category", "is_available", "position")}),
+        ("From the point of sale", {"fields": ("choices", "tax_names", "archived", "changed")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).prefetch_related("variations")
+
+    @admin.display(description="Price")
+    def prices(self, item: MenuItem) -> str:
+        shown = [price(variation) for variation in item.variations.all() if not variation.archived_at]
+        return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+    @admin.display(description="Choices for the guest")
+    def choices(self, item: MenuItem) -> str:
+        return ", ".join(item.modifier_lists.values_list("name", flat=True)) or "None"
+
+    @admin.display(description="Taxes")
+    def tax_names(self, item: MenuItem) -> str:
+        return ", ".join(str(tax) for tax in item.taxes.all()) or "None"
+
+
+@admin.register(MenuCategory)
+class MenuCategoryAdmin(RecordAdmin):
+    list_display = ("name", "parent", "position", "hotel", "state")
+    list_filter = (HotelFilter, ArchiveFilter)
+    list_select_related = ("hotel", "parent")
+    search_fields = ("name",)
+    search_help_text = "Search by name"
+    editable = ("name", "position")
+    fieldsets = ((None, {"fields": ("hotel", "name", "position", "parent", "archived", "changed")}),)
+
+
+@admin.register(MenuTax)
+class MenuTaxAdmin(VendorRecordAdmin):
+    list_display = ("name", "percentage", "is_included", "is_active", "hotel", "state")
+    list_filter = (HotelFilter, ArchiveFilter)
+    search_fields = ("name",)
+    search_help_text = "Search by name"
+    fieldsets = ((None, {"fields": ("hotel", "name", "percentage", "is_included", "is_active", "archived", "changed")}),)
+
+
+@admin.register(ModifierList)
+class ModifierListAdmin(VendorRecordAdmin):
+    list_display = ("name", "option_names", "hotel", "state")
+    list_filter = (HotelFilter, ArchiveFilter)
+    search_fields = ("name",)
+    search_help_text = "Search by name"
+    fieldsets = ((None, {"fields": ("hotel", "name", "min_selected", "max_selected", "option_names", "archived", "changed")}),)
+
+    @admin.display(description="Options")
+    def option_names(self, modifiers: Model) -> str:
+        return ", ".join(str(option.get("name", "")) for option in modifiers.options)

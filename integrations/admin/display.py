@@ -1,0 +1,143 @@
+"""How the console words and colours what happens at an integration: states, problems, vendors' JSON, a provider's setup page."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers.data import JsonLexer
+
+from hotels.admin.base import colours
+from integrations import exceptions
+from integrations.models import ConflictWinner, Integration, IntegrationStatus, LogStatus, OperationStatus, RunStatus
+from integrations.security.redaction import redact
+from integrations.services import registry
+from integrations.services.manifest import Kind, Manifest
+
+STATUS = colours(IntegrationStatus, active="success", error="danger", testing="info")
+RUN = colours(RunStatus, queued="info", running="info", succeeded="success", partial="warning", failed="danger")
+LOG = colours(LogStatus, success="success", failed="danger", partial="warning", pending="info")
+OPERATION = colours(OperationStatus, pending="info", sending="info", unknown="warning", done="success", dead="danger")
+WINNER = colours(ConflictWinner, vendor="info", hotel="success")
+
+KINDS = {Kind.POS: "Point of sale", Kind.PMS: "Property management", Kind.GUEST_MANAGEMENT: "Guest management"}
+
+ICONS = {"outbound": "arrow_outward", "inbound": "south_west", "bidirectional": "swap_horiz"}
+
+MAX_ITEMS = 100
+MAX_JSON_CHARS = 20_000
+"""More than anybody reads; longer values are cut with a note."""
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Characters that reorder or hide text on the screen; shown as their escapes."""
+
+
+# --- states --------------------------------------------------------------------------------------------------------------------
+
+
+def is_live(integration: Integration) -> bool:
+    """Say whether calls reach the hotel's real data. Whatever is not called production is treated as a test."""
+    return integration.environment == "production"
+
+
+def environment_badge(integration: Integration) -> SafeString:
+    """Show a sandbox so that it cannot be missed, and production quietly."""
+    css = "hsp-env" if is_live(integration) else "hsp-env hsp-env-test"
+    return format_html('<span class="{}">{}</span>', css, integration.environment.capitalize())
+
+
+def manifest_of(integration: Integration) -> Manifest | None:
+    """Return what the provider declares, or None if its folder is gone."""
+    provider = registry.providers().get(integration.provider)
+    return provider.manifest if provider else None
+
+
+def state_in_words(integration: Integration, *, has_waiting: bool = False) -> str:
+    """Say the state in words: colour alone tells nothing to many people."""
+    if integration.status == IntegrationStatus.ERROR:
+        return "Needs attention"
+    if integration.status == IntegrationStatus.INACTIVE:
+        return "Paused"
+    if integration.status == IntegrationStatus.TESTING:
+        return "Being tried out"
+    return "Something waits for you" if has_waiting else "Works"
+
+
+# --- problems ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What happened, why, and what to do: the three things an error row says."""
+
+    what: str
+    why: str
+    todo: str
+
+
+def _errors(base: type[exceptions.HospientError] = exceptions.HospientError) -> Iterator[type[exceptions.HospientError]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from _errors(error)
+
+
+def hint_for(code: str) -> str:
+    """Return what an error's class says to do about it."""
+    return next((error.hint for error in _errors() if error.code == code and error.hint), "")
+
+
+def problem(what: str, *, why: str, code: str = "", hint: str = "") -> Problem | None:
+    """Word a failure; None if there is none."""
+    if not why and not code:
+        return None
+    todo = hint or hint_for(code) or "Test the connection; if it works, try again."
+    return Problem(what=what, why=why.removesuffix(hint).strip() or code.replace("_", " ").capitalize() + ".", todo=todo)
+
+
+def standing_problem(integration: Integration) -> Problem | None:
+    """Word what is wrong with an integration now. Its last error is one text; what it says to do stands at the end of it."""
+    text = integration.last_error
+    hint = next((error.hint for error in _errors() if error.hint and text.endswith(error.hint)), "")
+    return problem(f"{integration.provider_name} needs attention.", why=text.removesuffix(hint).strip(), hint=hint) if text else None
+
+
+# --- vendors' JSON -------------------------------------------------------------------------------------------------------------
+
+
+def pretty_json(value: Any) -> SafeString | str:
+    """Show JSON in colour. It is redacted once more: a row may be older than a rule."""
+    if value in (None, "", {}, []):
+        return ""
+    text = json.dumps(redact(value, max_items=MAX_ITEMS), indent=2, ensure_ascii=False, default=str)
+    text = _INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    note = ""
+    if len(text) > MAX_JSON_CHARS:
+        note = f"… {len(text) - MAX_JSON_CHARS:,} more characters"
+        text = text[:MAX_JSON_CHARS]
+    return format_html('<div class="hsp-json" tabindex="0">{}{}</div>', mark_safe(_coloured(text)), escape(note))  # noqa: S308  pygments escapes
+
+
+def _coloured(text: str) -> str:
+    return highlight(text, JsonLexer(), HtmlFormatter(classprefix="hsp-", nobackground=True))
+
+
+# --- a provider's setup page ---------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def setup_page(slug: str) -> SafeString | str:
+    """Return the provider's README.md as HTML. Raw HTML in it is shown as text."""
+    folder = Path(import_module(registry.get(slug).__module__).__file__ or "").parent
+    page = folder / "README.md"
+    if not page.is_file():
+        return ""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return mark_safe(markdown.render(page.read_text(encoding="utf-8")))  # noqa: S308  html is off

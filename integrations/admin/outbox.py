@@ -1,0 +1,159 @@
+"""The outbox: what was to be written at a vendor, what became of it, and trying again after asking."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+
+from hotels.admin.base import local_time
+from hotels.models import Role
+from integrations.admin.base import HistoryAdmin, IntegrationFilter, OperationFilter, row_link
+from integrations.admin.display import OPERATION, Problem, manifest_of, pretty_json, problem
+from integrations.exceptions import HospientError
+from integrations.models import Operation, OperationStatus, Trigger
+from integrations.services import service_for
+from integrations.services.manifest import Idempotency
+
+RETRYABLE = (OperationStatus.DEAD, OperationStatus.UNKNOWN, OperationStatus.PENDING)
+
+
+def operation_label(operation: Operation) -> str:
+    """Return what the manifest calls it: "Post a guest check"."""
+    manifest = manifest_of(operation.integration)
+    declared = manifest.operation(operation.name) if manifest else None
+    return declared.label if declared else operation.name.replace("_", " ").capitalize()
+
+
+def sends_again(operation: Operation) -> bool:
+    """Say whether trying again may do it twice: the outcome is unknown, and this vendor has no way to find out."""
+    manifest = manifest_of(operation.integration)
+    declared = manifest.operation(operation.name) if manifest else None
+    return operation.status == OperationStatus.UNKNOWN and declared is not None and declared.idempotency == Idempotency.NONE
+
+
+def operation_problem(operation: Operation) -> Problem | None:
+    label = operation_label(operation)
+    if operation.status == OperationStatus.UNKNOWN:
+        if sends_again(operation):
+            todo = "Look at the vendor whether it was done, and try again only if it was not."
+        elif operation.next_attempt_at:
+            todo = "Nothing yet: before anything is sent again, the vendor is asked whether it was done."
+        else:
+            todo = "Look at the vendor, or try again: what may have arrived is looked up before anything is sent."
+        why = operation.error_message or "The connection broke after the request had left us."
+        return Problem(what=f"“{label}” was sent, and no answer came back.", why=why, todo=todo)
+    if operation.status == OperationStatus.DEAD:
+        return problem(f"“{label}” was given up.", why=operation.error_message, code=operation.error_code or "error", hint=operation.hint)
+    if operation.status == OperationStatus.PENDING and operation.error_message:
+        return Problem(
+            what=f"“{label}” has not been done yet.", why=operation.error_message, todo="Nothing to do: it is tried again by itself."
+        )
+    return None
+
+
+@admin.register(Operation)
+class OperationAdmin(HistoryAdmin):
+    list_display = ("what", "status_label", "integration_link", "about", "vendor_reference", "attempts", "when")
+    list_filter = (IntegrationFilter, OperationFilter, ("status", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
+    list_select_related = ("integration__hotel", "requested_by")
+    linked_lookups = ("correlation_id",)
+    search_fields = ("=vendor_reference", "=idempotency_key")
+    search_help_text = "Find by the vendor's reference or the idempotency key"
+    change_form_outer_before_template = "console/operation_status.html"
+    fieldsets = (
+        ("Posting", {"fields": ("integration_link", "label", "status_label", "vendor_reference", "about", "idempotency_key", "requested_by", "cause")}),
+        ("Times", {"fields": ("when", "done", "attempts", "next_attempt")}),
+        ("Sent", {"fields": ("payload_json",)}),
+        ("Answer", {"fields": ("answer_json",)}),
+    )  # fmt: skip
+
+    def get_urls(self) -> list[Any]:
+        retry = self.admin_site.admin_view(self.retry_view)
+        return [path("<int:operation_id>/retry/", retry, name="integrations_operation_retry"), *super().get_urls()]
+
+    def may_retry(self, request: HttpRequest, operation: Operation) -> bool:
+        return operation.status in RETRYABLE and self.may(request, Role.OPERATOR, operation)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        operation = self.get_object(request, object_id)
+        context = {}
+        if operation is not None:
+            context = {"problem": operation_problem(operation), "may_retry": self.may_retry(request, operation)}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def retry_view(self, request: HttpRequest, operation_id: int) -> HttpResponse:
+        """Ask first; then try again through the outbox, which looks before it sends."""
+        operation = get_object_or_404(self.get_queryset(request), pk=operation_id)
+        back = reverse("admin:integrations_operation_change", args=[operation.pk])
+        if not self.may_retry(request, operation):
+            messages.error(request, "This cannot be tried again: it is done, or your role in this hotel may not post.")
+            return HttpResponseRedirect(back)
+        if request.method != "POST":
+            context = {
+                **self.admin_site.each_context(request),
+                "object": operation,
+                "title": "Try again?",
+                "back": back,
+                "label": operation_label(operation),
+                "problem": operation_problem(operation),
+                "payload": pretty_json(operation.payload),
+                "resends": sends_again(operation),
+            }
+            return TemplateResponse(request, "console/operation_retry.html", context)
+        try:
+            operation = service_for(operation.integration, user=request.user, trigger=Trigger.ADMIN).retry_operation(operation)
+        except HospientError as error:
+            messages.error(request, str(error))
+        else:
+            self.log_change(request, operation, "Tried again.")
+            level = messages.SUCCESS if operation.status == OperationStatus.DONE else messages.WARNING
+            messages.add_message(request, level, outcome_sentence(operation))
+        return HttpResponseRedirect(back)
+
+    @admin.display(description="What")
+    def what(self, operation: Operation) -> SafeString:
+        return row_link(operation, operation_label(operation))
+
+    @admin.display(description="What")
+    def label(self, operation: Operation) -> str:
+        return operation_label(operation)
+
+    @display(description="State", label=OPERATION)
+    def status_label(self, operation: Operation) -> tuple[str, str]:
+        return operation.status, operation.get_status_display()
+
+    @admin.display(description="About")
+    def about(self, operation: Operation) -> str:
+        return f"{operation.record_type.replace('_', ' ').capitalize()} {operation.object_id}" if operation.object_id else ""
+
+    @admin.display(description="Done")
+    def done(self, operation: Operation) -> str:
+        return local_time(operation.done_at, operation.integration.hotel)
+
+    @admin.display(description="Next attempt")
+    def next_attempt(self, operation: Operation) -> str:
+        return local_time(operation.next_attempt_at, operation.integration.hotel) if operation.is_open else ""
+
+    @admin.display(description="Body")
+    def payload_json(self, operation: Operation) -> SafeString | str:
+        return pretty_json(operation.payload)
+
+    @admin.display(description="Body")
+    def answer_json(self, operation: Operation) -> SafeString | str:
+        return pretty_json(operation.answer)
+
+
+def outcome_sentence(operation: Operation) -> str:
+    """Say in words what became of a posting."""
+    label = operation_label(operation)
+    if operation.status == OperationStatus.DONE:
+        reference = f" The vendor's reference is {operation.vendor_reference}." if operation.vendor_reference else ""
+        return f"{label}: done.{reference}"
+    trouble = operation_problem(operation)
+    return f"{trouble.what} {trouble.why} {trouble.todo}" if trouble else f"{label}: accepted, and sent as soon as possible."

@@ -1,0 +1,253 @@
+"""Sync runs with their progress, what a run could not take, what it had to decide, and where each stream stands."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.decorators import display
+
+from hotels.admin.base import ReadOnlyInline, local_time
+from hotels.models import Role
+from integrations.admin.base import HistoryAdmin, IntegrationFilter, StreamFilter, row_link
+from integrations.admin.display import RUN, WINNER, Problem, pretty_json, problem
+from integrations.models import Conflict, RejectedRecord, RunStatus, StreamState, SyncRun
+
+PATIENCE = timedelta(seconds=15)
+"""A worker looks for work every few seconds; a run that waits longer than this has probably no worker."""
+
+
+def waits_for_worker(run: SyncRun) -> bool:
+    """Say whether nobody seems to be working on an open run."""
+    now = timezone.now()
+    if run.status == RunStatus.RUNNING:
+        return bool(run.lease_until and run.lease_until < now - PATIENCE)
+    return run.status == RunStatus.QUEUED and max(run.created_at, run.next_attempt_at or run.created_at) < now - PATIENCE
+
+
+def run_problem(run: SyncRun) -> Problem | None:
+    if run.status == RunStatus.PARTIAL and not run.error_message:
+        many = run.rejected_count != 1
+        return Problem(
+            what=f"{run.rejected_count:,} {'records' if many else 'record'} could not be stored; everything else was.",
+            why="The reason stands beside each rejected record below.",
+            todo=f"Correct {'them' if many else 'it'} at the vendor; the next sync takes {'them' if many else 'it'}.",
+        )
+    return problem(f"The sync of {run.stream.replace('_', ' ')} did not finish.", why=run.error_message, code=run.error_code, hint=run.hint)
+
+
+def progress_of(run: SyncRun) -> dict[str, Any]:
+    """Return what the run's page shows and the progress bar moves by."""
+    done = run.processed_count
+    percent = 100 if not run.is_open else min(99, done * 100 // run.total) if run.total else None
+    return {
+        "status": run.status,
+        "label": str(run.get_status_display()),
+        "colour": RUN[run.status],
+        "open": run.is_open,
+        "percent": percent,
+        "records": done,
+        "total": run.total,
+        "pages": run.page_count,
+        "summary": run.summary,
+        "sentence": sentence(run),
+        "no_worker": waits_for_worker(run),
+        "attempts": run.attempts,
+        "rejected": run.rejected_count,
+    }
+
+
+def sentence(run: SyncRun) -> str:
+    """Say in words where the run stands."""
+    if run.status == RunStatus.QUEUED and run.attempts:
+        return f"The vendor could not answer; it is tried again by itself (attempt {run.attempts + 1}). {run.summary} so far."
+    if run.status == RunStatus.QUEUED:
+        return "Waiting for a worker to start it."
+    if run.status == RunStatus.RUNNING:
+        of = f" of {run.total:,}" if run.total else ""
+        return f"{run.processed_count:,}{of} records read in {run.page_count:,} {'pages' if run.page_count != 1 else 'page'}. {run.summary} so far."
+    return f"{run.summary}."
+
+
+class RejectedInline(ReadOnlyInline):
+    model = RejectedRecord
+    verbose_name_plural = "rejected records"
+    fields = ("external_id", "record_type", "reason", "resolved_at")
+    readonly_fields = fields
+    per_page = 20
+
+
+class ConflictInline(ReadOnlyInline):
+    model = Conflict
+    verbose_name_plural = "conflicts"
+    fields = ("external_id", "record_type", "field", "winner")
+    readonly_fields = fields
+    per_page = 20
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(HistoryAdmin):
+    list_display = ("what", "status_label", "integration_link", "counts", "mode", "trigger", "when", "took")
+    list_filter = (
+        IntegrationFilter,
+        StreamFilter,
+        ("status", ChoicesDropdownFilter),
+        ("mode", ChoicesDropdownFilter),
+        ("trigger", ChoicesDropdownFilter),
+        ("created_at", RangeDateTimeFilter),
+    )
+    list_select_related = ("integration__hotel", "requested_by")
+    linked_lookups = ("correlation_id",)
+    inlines = (RejectedInline, ConflictInline)
+    change_form_outer_before_template = "console/run_progress.html"
+    fieldsets = (
+        ("Run", {"fields": ("integration_link", "stream", "mode", "window", "trigger", "requested_by", "cause")}),
+        ("Counts", {"fields": ("created_count", "updated_count", "unchanged_count", "deleted_count", "rejected_count", "conflict_count", "page_count")}),
+        ("Times", {"fields": ("when", "started", "finished", "took", "attempts")}),
+    )  # fmt: skip
+
+    def get_urls(self) -> list[Any]:
+        progress = self.admin_site.admin_view(never_cache(require_GET(self.progress_view)))
+        return [path("<int:run_id>/progress/", progress, name="integrations_syncrun_progress"), *super().get_urls()]
+
+    def progress_view(self, request: HttpRequest, run_id: int) -> JsonResponse:
+        """Answer where the run stands, for the bar on its page."""
+        return JsonResponse(progress_of(get_object_or_404(self.get_queryset(request), pk=run_id)))
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        run = self.get_object(request, object_id)
+        context = {}
+        if run is not None:
+            may_operate = self.may(request, Role.OPERATOR, run)
+            context = {"run": run, "progress": progress_of(run), "problem": run_problem(run), "may_operate": may_operate}
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    @admin.display(description="Stream")
+    def what(self, run: SyncRun) -> SafeString:
+        return row_link(run, run.stream.replace("_", " ").capitalize())
+
+    @display(description="Outcome", label=RUN)
+    def status_label(self, run: SyncRun) -> tuple[str, str]:
+        return run.status, run.get_status_display()
+
+    @admin.display(description="Counts")
+    def counts(self, run: SyncRun) -> str:
+        return run.summary
+
+    @admin.display(description="Dates asked for")
+    def window(self, run: SyncRun) -> str:
+        zone = run.integration.hotel.zone
+        since, until = (timezone.localtime(moment, zone).date() if moment else None for moment in (run.since, run.until))
+        return " ".join(part for part in (f"from {since}" if since else "", f"to {until}" if until else "") if part)
+
+    @admin.display(description="Started")
+    def started(self, run: SyncRun) -> str:
+        return local_time(run.started_at, run.integration.hotel)
+
+    @admin.display(description="Finished")
+    def finished(self, run: SyncRun) -> str:
+        return local_time(run.finished_at, run.integration.hotel)
+
+    @admin.display(description="Took")
+    def took(self, run: SyncRun) -> str:
+        if not (run.started_at and run.finished_at):
+            return ""
+        seconds = (run.finished_at - run.started_at).total_seconds()
+        return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+class ResolvedFilter(DropdownFilter):
+    title = "state"
+    parameter_name = "resolved"
+    all_option = ("", "Waiting")
+
+    def lookups(self, request: HttpRequest, model_admin: HistoryAdmin) -> list[tuple[str, str]]:
+        return [("yes", "Taken by a later sync"), ("all", "Both")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(resolved_at__isnull=self.value() != "yes")
+
+
+@admin.register(RejectedRecord)
+class RejectedRecordAdmin(HistoryAdmin):
+    list_display = ("what", "reason", "integration_link", "when", "resolved")
+    list_filter = (IntegrationFilter, StreamFilter, ResolvedFilter)
+    search_fields = ("external_id",)
+    search_help_text = "Find by the vendor's id"
+    fieldsets = (
+        (None, {"fields": ("integration_link", "run_link", "record_type", "external_id", "reason", "todo", "when", "resolved")}),
+        ("As the vendor sent it", {"fields": ("payload_json",)}),
+    )
+
+    @admin.display(description="Record")
+    def what(self, record: RejectedRecord) -> SafeString:
+        return row_link(record, f"{record.record_type.replace('_', ' ')} {record.external_id}".capitalize())
+
+    @admin.display(description="Run")
+    def run_link(self, record: RejectedRecord) -> SafeString:
+        return row_link(record.run, str(record.run))
+
+    @admin.display(description="What to do")
+    def todo(self, record: RejectedRecord) -> str:
+        return "Nothing: a later sync took it." if record.resolved_at else "Correct it at the vendor; the next sync takes it."
+
+    @admin.display(description="Taken")
+    def resolved(self, record: RejectedRecord) -> str:
+        return local_time(record.resolved_at, record.integration.hotel) or "Not yet"
+
+    @admin.display(description="Payload")
+    def payload_json(self, record: RejectedRecord) -> SafeString | str:
+        return pretty_json(record.payload)
+
+
+@admin.register(Conflict)
+class ConflictAdmin(HistoryAdmin):
+    list_display = ("what", "field", "vendor_value", "hotel_value", "winner_label", "integration_link", "when", "applied")
+    list_filter = (IntegrationFilter, ("winner", ChoicesDropdownFilter))
+    search_fields = ("external_id",)
+    search_help_text = "Find by the vendor's id"
+    fieldsets = (
+        (None, {"fields": ("integration_link", "record_type", "external_id", "field", "when")}),
+        ("Both sides changed it", {"fields": ("base_value", "vendor_value", "hotel_value", "rule", "winner_label", "applied")}),
+    )
+
+    @admin.display(description="Record")
+    def what(self, conflict: Conflict) -> SafeString:
+        return row_link(conflict, f"{conflict.record_type.replace('_', ' ')} {conflict.external_id}".capitalize())
+
+    @display(description="Kept", label=WINNER)
+    def winner_label(self, conflict: Conflict) -> tuple[str, str]:
+        return conflict.winner, f"{conflict.get_winner_display()}'s"
+
+    @admin.display(description="Decided otherwise")
+    def applied(self, conflict: Conflict) -> str:
+        return local_time(conflict.applied_at, conflict.integration.hotel)
+
+
+@admin.register(StreamState)
+class StreamStateAdmin(HistoryAdmin):
+    list_display = ("stream_link", "integration_link", "updated")
+    list_filter = (IntegrationFilter,)
+    fieldsets = ((None, {"fields": ("integration_link", "stream", "updated", "cursor_json")}),)
+
+    @admin.display(description="Stream")
+    def stream_link(self, state: StreamState) -> SafeString:
+        return row_link(state, state.stream.replace("_", " ").capitalize())
+
+    @admin.display(description="Moved")
+    def updated(self, state: StreamState) -> str:
+        return local_time(state.updated_at, state.integration.hotel)
+
+    @admin.display(description="Cursor")
+    def cursor_json(self, state: StreamState) -> SafeString | str:
+        return pretty_json(state.cursor) or "None: the next sync reads everything."
