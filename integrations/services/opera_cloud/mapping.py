@@ -1,4 +1,4 @@
-"""OPERA's JSON and our records, both ways. Pure functions: no call, no state.
+"""From OPERA's JSON to our records. Pure functions: no call, no state. The other way is `bodies`.
 
 Lists and details of OPERA have different shapes, and the same definition name means different things in different modules, so each
 shape has a function of its own. Enumerations are Oracle's to extend: an unknown word maps to `unknown`.
@@ -14,7 +14,6 @@ from integrations.exceptions import RecordRejected
 from integrations.records import Guest, Reservation, Room
 
 Row = Mapping[str, Any]
-Body = dict[str, Any]
 
 RESERVATION_STATUS = {
     "Reserved": "reserved",
@@ -101,8 +100,12 @@ def warnings(answer: Row) -> list[str]:
 # --- reservations --------------------------------------------------------------------------------------------------------------
 
 
+def stay_of(row: Row) -> Row:
+    return row.get("roomStay") or {}
+
+
 def reservation_from_list(row: Row) -> Reservation:
-    stay = row.get("roomStay") or {}
+    stay = stay_of(row)
     return _reservation(
         row,
         guest_external_id=str((row.get("reservationGuest") or {}).get("id") or ""),
@@ -117,7 +120,7 @@ def reservation_from_list(row: Row) -> Reservation:
 
 
 def reservation_from_detail(row: Row) -> Reservation:
-    stay = row.get("roomStay") or {}
+    stay = stay_of(row)
     room = stay.get("currentRoomInfo") or {}
     today = (stay.get("roomRates") or [{}])[0]
     counts = stay.get("guestCounts") or today.get("guestCounts") or {}
@@ -143,7 +146,7 @@ def _reservation(row: Row, **fields: Any) -> Reservation:
     external_id = id_of(row.get("reservationIdList"), "Reservation")
     if not external_id:
         raise RecordRejected("The reservation has no id of type “Reservation”.")
-    stay = row.get("roomStay") or {}
+    stay = stay_of(row)
     status = row.get("computedReservationStatus") or row.get("reservationStatus") or ""
     return Reservation(
         external_id=external_id,
@@ -212,14 +215,14 @@ def guest(answer: Row) -> Guest:
     customer = details.get("customer") or {}
     if is_anonymized(answer):
         return Guest(external_id=external_id, updated_at=moment(details.get("lastModifyDateTime")))
-    name = _primary_name(customer)
+    name = primary_name(customer)
     return Guest(
         external_id=external_id,
         updated_at=moment(details.get("lastModifyDateTime")),
         given_name=name.get("givenName") or "",
         family_name=name.get("surname") or "",
-        email=_primary(details, "email").get("emailAddress") or "",
-        phone=_primary(details, "telephone").get("phoneNumber") or "",
+        email=primary(details, "email").get("emailAddress") or "",
+        phone=primary(details, "telephone").get("phoneNumber") or "",
         language=customer.get("language") or "",
         nationality=customer.get("nationality") or (customer.get("citizenCountry") or {}).get("code") or "",
         is_vip=bool(customer.get("vipStatus")),
@@ -236,17 +239,17 @@ def is_anonymized(answer: Row) -> bool:
     return (customer.get("anonymization") or {}).get("anonymizationStatus") == "Anonymized"
 
 
-def _primary_name(customer: Row) -> Row:
+def primary_name(customer: Row) -> Row:
     names = customer.get("personName") or []
     return next((name for name in names if name.get("nameType", "Primary") == "Primary"), names[0] if names else {})
 
 
-def _children(details: Row, kind: str) -> list[Row]:
+def children_of(details: Row, kind: str) -> list[Row]:
     return list((details.get(f"{kind}s") or {}).get(f"{kind}Info") or ())
 
 
-def _primary(details: Row, kind: str) -> Row:
-    found = [child.get(kind) or {} for child in _children(details, kind)]
+def primary(details: Row, kind: str) -> Row:
+    found = [child.get(kind) or {} for child in children_of(details, kind)]
     return next((value for value in found if value.get("primaryInd")), found[0] if found else {})
 
 
@@ -256,104 +259,15 @@ def differing(profile: Row, changes: Mapping[str, Any]) -> list[str]:
     return [name for name, value in changes.items() if (getattr(shown, name, None) or "") != (value or "")]
 
 
-def profile_update(answer: Row, changes: Mapping[str, str], email_type: str, phone_type: str) -> Body:
-    """Return the body that changes a profile as it was just read.
-
-    Only the parts that change are sent. A part that is a list is sent whole, each child under its own id, because the specification
-    does not say whether children that are left out are kept.
-    """
-    details = answer.get("profileDetails") or {}
-    customer = details.get("customer") or {}
-    body: Body = {}
-    renamed = {theirs: changes[ours] for ours, theirs in (("given_name", "givenName"), ("family_name", "surname")) if ours in changes}
-    if renamed:
-        primary = _primary_name(customer)
-        others = [name for name in customer.get("personName") or () if name is not primary]
-        body["customer"] = {"personName": [{**(primary or {"nameType": "Primary"}), **renamed}, *others]}
-    if "language" in changes:
-        body.setdefault("customer", {})["language"] = changes["language"]
-    if "email" in changes:
-        body["emails"] = {"emailInfo": _with_primary(details, "email", {"emailAddress": changes["email"]}, {"type": email_type})}
-    if "phone" in changes:
-        new = {"phoneUseType": phone_type, "phoneTechType": "PHONE"}
-        body["telephones"] = {"telephoneInfo": _with_primary(details, "telephone", {"phoneNumber": changes["phone"]}, new)}
-    return _profile_body(answer, body)
-
-
-def _profile_body(answer: Row, details: Row) -> Body:
-    return {"profileIdList": [{"id": id_of(answer.get("profileIdList"), "Profile"), "type": "Profile"}], "profileDetails": details}
-
-
-def _with_primary(details: Row, kind: str, change: Row, new: Row) -> list[Row]:
-    """Return a profile's e-mails or phones with the primary one changed, or added if there is none."""
-    children, primary = _children(details, kind), _primary(details, kind)
-    if not children:
-        return [{kind: {**new, **change, "primaryInd": True}}]
-    return [{**child, kind: {**child[kind], **change}} if child.get(kind) is primary else child for child in children]
-
-
 def comments(profile: Row) -> list[str]:
-    return [((info.get("comment") or {}).get("text") or {}).get("value") or "" for info in _comment_rows(profile)]
+    return [((info.get("comment") or {}).get("text") or {}).get("value") or "" for info in comment_rows(profile)]
 
 
-def with_comment(profile: Row, text: str, hotel: str, comment_type: str) -> Body:
-    comment = {"text": {"value": text}, "commentTitle": "Feedback", "hotelId": hotel, "internal": True}
-    if comment_type:
-        comment["type"] = comment_type
-    return _profile_body(profile, {"comments": {"commentInfo": [*_comment_rows(profile), {"comment": comment}]}})
-
-
-def _comment_rows(profile: Row) -> list[Row]:
+def comment_rows(profile: Row) -> list[Row]:
     return list(((profile.get("profileDetails") or {}).get("comments") or {}).get("commentInfo") or ())
 
 
-# --- check-in and check-out ----------------------------------------------------------------------------------------------------
-
-
-def reservation_id(external_id: str) -> Body:
-    return {"id": external_id, "type": "Reservation"}
-
-
-def room_assignment(external_id: str, number: str, hotel: str) -> Body:
-    return {
-        "criteria": {
-            "hotelId": hotel,
-            "reservationIdList": [reservation_id(external_id)],
-            "roomId": number,
-            "updateRoomTypeCharged": False,
-            "roomNumberLocked": True,
-        }
-    }
-
-
-def check_in(number: str) -> Body:
-    """`roomId` is an assertion: OPERA checks that it is the room the reservation has."""
-    reservation = {"ignoreWarnings": False, "stopCheckin": False, "printRegistration": False}
-    return {"reservation": {"roomId": number, **reservation} if number else reservation}
-
-
-def not_passed_on(payload: Row) -> list[str]:
-    """Return what a check-in was given and OPERA's has no place for, so that nobody relies on it."""
-    notes = []
-    if payload["special_requests"]:
-        notes.append("OPERA's check-in takes no special requests: send them as a service request.")
-    if payload["deposit_amount"]:
-        notes.append(f"The deposit of {payload['deposit_amount']} {payload['currency']} was not posted: take it in OPERA.")
-    return notes
-
-
-def check_out(external_id: str, hotel: str, cashier_id: int | None, room_status: str, is_dry_run: bool) -> Body:
-    reservation: Body = {
-        "reservationIdList": [reservation_id(external_id)],
-        "hotelId": hotel,
-        "eventType": "CheckOut",
-        "stopCheckout": False,
-        "autoCheckout": False,
-        "checkoutInstr": {"roomStatus": room_status, "ignoreWarnings": False},
-    }
-    if cashier_id is not None:
-        reservation["cashierId"] = cashier_id
-    return {"reservation": reservation, "verificationOnly": is_dry_run}
+# --- folios --------------------------------------------------------------------------------------------------------------------
 
 
 def open_balances(windows: Iterable[Row]) -> list[str]:
@@ -362,42 +276,7 @@ def open_balances(windows: Iterable[Row]) -> list[str]:
     return [f"{amount} {currency}".strip() for amount, currency in found if amount]
 
 
-def feedback(payload: Row) -> str:
-    """Return a guest's feedback as a sentence; empty if there is none."""
-    rating = f"{payload['feedback_rating']} of 5." if payload["feedback_rating"] else ""
-    said = " ".join(filter(None, (rating, payload["feedback_comments"])))
-    return f"Feedback at check-out: {said}" if said else ""
-
-
-# --- charges -------------------------------------------------------------------------------------------------------------------
-
-
-def charge(payload: Row, key: str, code: str, external_id: str, hotel: str, cashier_id: int | None) -> Body:
-    """One posting for the whole amount: OPERA multiplies price by quantity, so the quantity goes into the remark."""
-    quantity = f" × {payload['quantity']}" if payload["quantity"] and int(payload["quantity"]) != 1 else ""
-    posting: Body = {
-        "transactionCode": code,
-        "price": {"amount": Decimal(payload["amount"]), "currencyCode": payload["currency"]},
-        "postingQuantity": 1,
-        "postingReference": key,
-        "postingRemark": f"{payload['description'] or payload['category']}{quantity}",
-        "folioWindowNo": 1,
-        "applyRoutingInstructions": True,
-    }
-    if payload["check_number"]:
-        posting["checkNumber"] = payload["check_number"]
-    criteria: Body = {
-        "hotelId": hotel,
-        "reservationId": {**reservation_id(external_id), "idContext": "OPERA"},
-        "postIt": False,
-        "charges": [posting],
-    }
-    if cashier_id is not None:
-        criteria["cashierId"] = cashier_id
-    return {"criteria": criteria}
-
-
-def posted(postings: Iterable[Row], key: str) -> Body | None:
+def posted(postings: Iterable[Row], key: str) -> dict[str, Any] | None:
     """Return our posting among others, as the answer to a charge."""
     found = next((posting for posting in postings if posting.get("reference") == key), None)
     if not found:
@@ -405,41 +284,15 @@ def posted(postings: Iterable[Row], key: str) -> Body | None:
     return {"reference": str(found.get("transactionNo") or key), "amount": str(money(found.get("postedAmount") or found.get("price")))}
 
 
-def is_called(row: Row, name: str) -> bool:
-    """Say whether a reservation's guest has exactly this name, in any order: "Smith, Ana" is Ana Smith."""
-    guest = row.get("reservationGuest") or {}
-    return _words(f"{guest.get('givenName') or ''} {guest.get('surname') or ''}") == _words(name)
+def called(rows: Iterable[Row], name: str) -> list[Row]:
+    """Return the reservations whose guest has this name, in any order of its words; if none has, those that share a word of it."""
+    wanted = _words(name)
+    named = [
+        (row, _words(" ".join(str((row.get("reservationGuest") or {}).get(part) or "") for part in ("givenName", "surname"))))
+        for row in rows
+    ]
+    return [row for row, words in named if words == wanted] or [row for row, words in named if words & wanted]
 
 
 def _words(name: str) -> set[str]:
     return set(re.findall(r"\w+", name.casefold()))
-
-
-# --- service requests ----------------------------------------------------------------------------------------------------------
-
-
-def service_request(payload: Row, key: str, hotel: str, code: str = "", priority: str = "") -> Body:
-    """A category or priority that has no code of OPERA's is named in the text, so that nothing is lost."""
-    rank = "" if priority or payload["priority"] in ("", "normal") else f"{payload['priority']} priority"
-    lead = ", ".join(filter(None, ("" if code else payload["category"], rank)))
-    request: Body = {
-        "hotelId": hotel,
-        "status": "Open",
-        "comment": with_reference(f"{lead}: {payload['message']}" if lead else payload["message"], key),
-    }
-    if code:
-        request["code"] = code
-    if priority:
-        request["priority"] = priority
-    if payload["room_number"]:
-        request["room"] = payload["room_number"]
-    if payload["reservation_external_id"]:
-        request["reservationIdList"] = [reservation_id(payload["reservation_external_id"])]
-    if payload["guest_external_id"]:
-        request["profileId"] = {"id": payload["guest_external_id"], "type": "Profile"}
-    return {"serviceRequestsDetails": [request]}
-
-
-def with_reference(text: str, key: str) -> str:
-    """Put our key at the end of a text, within the 2000 characters OPERA takes: there is nowhere else to find it by."""
-    return f"{text[:1900]} (ref {key})"

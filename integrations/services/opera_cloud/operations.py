@@ -10,7 +10,7 @@ from typing import Any
 
 from integrations.exceptions import ConfigurationError, ProviderError, RequestRejected, RetryableProviderError, UnexpectedResponse
 from integrations.records import Reservation
-from integrations.services.opera_cloud import mapping
+from integrations.services.opera_cloud import bodies, mapping
 from integrations.services.opera_cloud.gateway import Gateway, Params, body_of, path_of
 from integrations.services.opera_cloud.mapping import Row
 
@@ -29,22 +29,22 @@ class Operations(Gateway):
     def post_check_in(self, payload: Payload, key: str) -> Mapping[str, Any]:
         """Check in a reservation that is due in; a room is assigned if it has none."""
         stay = self._stay(payload)
-        notes = mapping.not_passed_on(payload)
+        notes = bodies.not_passed_on(payload)
         if stay.status != "in_house":
             number = stay.room_number
             if not number and stay.status_original == "DueIn":  # any other is refused, and should not take a room before
                 number = payload["room_number"] or self._free_room(stay)
-                body = mapping.room_assignment(stay.external_id, number, self._hotel)
+                body = bodies.room_assignment(stay.external_id, number, self._hotel)
                 self._write("POST", self._stay_path("fof", stay, "roomAssignments"), "assign_room", body)
-            answer = self._write("POST", self._stay_path("fof", stay, "checkIns"), "check_in", mapping.check_in(number))
+            answer = self._write("POST", self._stay_path("fof", stay, "checkIns"), "check_in", bodies.check_in(number))
             notes += mapping.warnings(body_of(answer))
         return {"reference": stay.external_id, "status": "in_house", "warnings": notes}
 
     def find_post_check_in(self, payload: Payload, key: str) -> Mapping[str, Any] | None:
         stay = self._stay(payload)
-        if stay.status != "in_house":
+        if stay.status not in ("in_house", "checked_out"):  # whoever has left was checked in
             return None
-        return {"reference": stay.external_id, "status": "in_house", "warnings": mapping.not_passed_on(payload)}
+        return {"reference": stay.external_id, "status": "in_house", "warnings": bodies.not_passed_on(payload)}
 
     def _free_room(self, stay: Reservation) -> str:
         params = [("roomType", stay.room_type), ("hotelRoomStatus", "Inspected"), ("hotelFORoomStatus", "Vacant"), ("limit", 1)]
@@ -64,7 +64,7 @@ class Operations(Gateway):
         is_dry_run = bool(payload["dry_run"])
         notes: list[str] = []
         if stay.status != "checked_out":
-            body = mapping.check_out(
+            body = bodies.check_out(
                 stay.external_id, self._hotel, self.config.cashier_id, self.config.room_status_after_check_out, is_dry_run
             )
             try:
@@ -81,7 +81,7 @@ class Operations(Gateway):
     def find_post_check_out(self, payload: Payload, key: str) -> Mapping[str, Any] | None:
         """A check-out whose feedback is missing counts as not done: posted again, it only passes on the feedback."""
         stay = self._stay(payload)
-        if stay.status != "checked_out" or (mapping.feedback(payload) and not self._is_feedback_left(stay, key)):
+        if stay.status != "checked_out" or (bodies.feedback(payload) and not self._is_feedback_left(stay, key)):
             return None
         return {"reference": stay.external_id, "status": "checked_out", "warnings": []}
 
@@ -102,19 +102,19 @@ class Operations(Gateway):
 
     def _leave_feedback(self, stay: Reservation, payload: Payload, key: str) -> list[str]:
         """Write the feedback where this hotel wants it. The guest has left by now, so a refusal is only a warning; an outage is retried."""
-        text = mapping.feedback(payload)
+        text = bodies.feedback(payload)
         try:
             if not text or self._is_feedback_left(stay, key):
                 return []
             if self.config.feedback_target == "service_request":
                 request = {**payload, "category": "", "priority": "", "message": text}
                 self._write(
-                    "POST", self._path("fof", "serviceRequests"), "send_feedback", mapping.service_request(request, key, self._hotel)
+                    "POST", self._path("fof", "serviceRequests"), "send_feedback", bodies.service_request(request, key, self._hotel)
                 )
             else:
                 profile = self._profile(stay.guest_external_id, COMMENTS)
-                text = mapping.with_reference(text, key)
-                self._put_profile(stay.guest_external_id, mapping.with_comment(profile, text, self._hotel, self.config.comment_type))
+                text = bodies.with_reference(text, key)
+                self._put_profile(stay.guest_external_id, bodies.with_comment(profile, text, self._hotel, self.config.comment_type))
         except RetryableProviderError:
             raise
         except ProviderError as error:
@@ -136,7 +136,7 @@ class Operations(Gateway):
                 hint="Enter one in this integration's configuration, for the category or as the default.",
             )
         reservation_id = self._reservation_to_charge(payload)
-        body = mapping.charge(payload, key, code, reservation_id, self._hotel, self.config.cashier_id)
+        body = bodies.charge(payload, key, code, reservation_id, self._hotel, self.config.cashier_id)
         answer = body_of(self._write("POST", self._path("csh", "reservations", reservation_id, "charges"), "post_charge", body))
         posted = mapping.posted(answer.get("postings") or (), key) or {"reference": key, "amount": payload["amount"]}
         return {**posted, "warnings": mapping.warnings(answer)}
@@ -149,17 +149,14 @@ class Operations(Gateway):
         """Return the reservation named, else the one in house in the room. Between people who share it only a name decides."""
         if payload["reservation_external_id"]:
             return payload["reservation_external_id"]
-        number = payload["room_number"]
-        rows = [row for rows, _ in self._reservations([("searchType", "InHouse"), ("roomId", number)]) for row in rows]
-        stays = [
-            (stay, row) for row in rows if (stay := mapping.reservation_from_list(row)).room_number == number and stay.status == "in_house"
-        ]
-        if len(stays) > 1 and payload["guest_name"]:
-            stays = [(stay, row) for stay, row in stays if mapping.is_called(row, payload["guest_name"])]
-        if len(stays) != 1:
-            found = "Nobody is" if not stays else f"{len(stays)} reservations are"
-            raise RequestRejected(f"{found} in house in room {number}, so there is no one folio to charge.", hint="Name the reservation.")
-        return stays[0][0].external_id
+        number, name = payload["room_number"], payload["guest_name"]
+        rows = [row for page, _ in self._reservations([("searchType", "InHouse"), ("roomId", number)]) for row in page]
+        rows = [row for row in rows if mapping.stay_of(row).get("roomId") == number]
+        found = mapping.called(rows, name) if name else rows
+        if len(found) != 1:
+            who = f"{len(found) or 'No'} reservations{f' of {name}' if name else ''}"
+            raise RequestRejected(f"{who} are in house in room {number}, so there is no one folio to charge.", hint="Name the reservation.")
+        return mapping.id_of(found[0].get("reservationIdList"), "Reservation")
 
     def _postings(self, reservation_id: str) -> Iterator[Row]:
         """Yield everything on a reservation's folio, or raise: what cannot be read to its end must not pass for absent."""
@@ -187,7 +184,7 @@ class Operations(Gateway):
     def send_request(self, payload: Payload, key: str) -> Mapping[str, Any]:
         code = self.config.request_codes.get(payload["category"].casefold(), "")
         priority = self.config.request_priorities.get(payload["priority"], "")
-        body = mapping.service_request(payload, key, self._hotel, code, priority)
+        body = bodies.service_request(payload, key, self._hotel, code, priority)
         answer = self._write("POST", self._path("fof", "serviceRequests"), "send_request", body)
         reference = answer.headers.get("Location", "").rstrip("/").rpartition("/")[2]
         return {"reference": reference or key, "warnings": mapping.warnings(body_of(answer))}
@@ -213,7 +210,7 @@ class Operations(Gateway):
         if mapping.is_anonymized(profile):
             raise RequestRejected(f"Profile {guest_id} was anonymised in OPERA and is not to be filled again.")
         if mapping.differing(profile, changes):
-            body = mapping.profile_update(profile, changes, self.config.email_type, self.config.phone_type)
+            body = bodies.profile_update(profile, changes, self.config.email_type, self.config.phone_type)
             notes = mapping.warnings(self._put_profile(guest_id, body))
             if kept := mapping.differing(self._profile(guest_id), changes):
                 raise RequestRejected(
@@ -265,7 +262,7 @@ class Operations(Gateway):
         where = ("reservations", "reservationInfo")
         pages = self._list(self._path("rsv", "reservations"), "reservations", [*params, *STAY], where, offset, self.config.page_size)
         for rows, after in pages:
-            yield [row for row in rows if not (row.get("roomStay") or {}).get("pseudoRoom")], after  # posting masters are nobody's stay
+            yield [row for row in rows if not mapping.stay_of(row).get("pseudoRoom")], after  # posting masters are nobody's stay
 
     def _rooms(self, params: Params, offset: int = 0) -> Iterator[tuple[list[Row], int]]:
         where = ("housekeepingRoomInfo", "housekeepingRooms", "room")

@@ -26,7 +26,7 @@ MODULES = {
 SLICE = timedelta(days=7)
 """Arrivals are searched a week at a time, so that an offset stays small while bookings come in."""
 GUESTS_A_PAGE = 50
-"""Each is read in detail, and a page must be stored well within the lease of a run."""
+"""Each is read in detail: what was read is stored after so many calls."""
 EVENTS_AT_ONCE = 20
 """OPERA's maximum; more is an error since release 24.4."""
 
@@ -104,7 +104,7 @@ class OperaCloudProvider(Operations):
             params = [*search.items(), ("orderBy", "ArrivalDate"), ("sortOrder", "Asc")]
             for rows, offset in self._reservations(params, done.get("offset", 0) if number == done.get("search") else 0):
                 if "searchType" in search:  # whoever arrives in the window comes with the arrivals
-                    rows = [row for row in rows if not str(first) <= str(row["roomStay"].get("arrivalDate"))[:10] <= str(last)]
+                    rows = [row for row in rows if not str(first) <= str(mapping.stay_of(row).get("arrivalDate"))[:10] <= str(last)]
                 place = {"first": str(first), "last": str(last), "search": number, "offset": offset}
                 yield _page(rows, Reservation, read, checkpoint=place)
 

@@ -18,7 +18,7 @@ from integrations.exceptions import (
 from integrations.records import Guest, InboundEvent, Reservation, Room, StreamQuery
 from integrations.services import registry
 from integrations.services.contract import IMPATIENT, KEY, ONE_ATTEMPT, ProviderContract, connect
-from integrations.services.opera_cloud import mapping
+from integrations.services.opera_cloud import bodies, mapping
 from integrations.services.opera_cloud.manifest import Config, Credentials, manifest
 from integrations.services.opera_cloud.provider import provider
 from integrations.services.opera_cloud.simulator import CREDENTIALS, EXTERNAL_SYSTEM, OperaCloudSimulator
@@ -226,7 +226,7 @@ def test_guest_anonymised_at_opera_keeps_no_data_here() -> None:
 
 
 def test_profile_update_sends_what_changes_with_the_ids_of_its_children() -> None:
-    body = mapping.profile_update(fixture("profile_detail"), {"phone": "+1 555 0111", "family_name": "Jones"}, "EMAIL", "MOBILE")
+    body = bodies.profile_update(fixture("profile_detail"), {"phone": "+1 555 0111", "family_name": "Jones"}, "EMAIL", "MOBILE")
     assert body == {
         "profileIdList": [{"id": "1280812", "type": "Profile"}],
         "profileDetails": {
@@ -262,14 +262,14 @@ def test_profile_update_sends_what_changes_with_the_ids_of_its_children() -> Non
 def test_first_email_of_a_profile_is_added_with_the_hotels_own_type() -> None:
     profile = fixture("profile_detail")
     del profile["profileDetails"]["emails"]
-    body = mapping.profile_update(profile, {"email": "ana@example.org"}, "PRIVATE", "MOBILE")
+    body = bodies.profile_update(profile, {"email": "ana@example.org"}, "PRIVATE", "MOBILE")
     added = {"emailAddress": "ana@example.org", "type": "PRIVATE", "primaryInd": True}
     assert body["profileDetails"] == {"emails": {"emailInfo": [{"email": added}]}}
 
 
 def test_charge_is_one_posting_that_carries_our_key() -> None:
     payload = {**CHARGE, "quantity": 3, "amount": "59.50"}
-    assert mapping.charge(payload, KEY, "2000", "660082", "SAND01", 4) == {
+    assert bodies.charge(payload, KEY, "2000", "660082", "SAND01", 4) == {
         "criteria": {
             "hotelId": "SAND01",
             "reservationId": {"id": "660082", "idContext": "OPERA", "type": "Reservation"},
@@ -292,7 +292,7 @@ def test_charge_is_one_posting_that_carries_our_key() -> None:
 
 
 def test_check_out_body_follows_the_specification() -> None:
-    assert mapping.check_out("660082", "SAND01", 4, "Dirty", False) == {
+    assert bodies.check_out("660082", "SAND01", 4, "Dirty", False) == {
         "reservation": {
             "reservationIdList": [{"id": "660082", "type": "Reservation"}],
             "hotelId": "SAND01",
@@ -315,21 +315,23 @@ def test_posting_is_found_by_our_reference_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "same"), [("Ana Smith", True), ("smith, ANA", True), ("Smith", False), ("Ana Smithers", False), ("", False)]
+    ("name", "found"),
+    [("Emma Miller", ["2"]), ("miller, EMMA", ["2"]), ("Miller", ["1", "2"]), ("Mr. Doe", ["3"]), ("Emma Doe", ["2", "3"]), ("Smith", [])],
 )
-def test_name_on_a_check_is_compared_as_a_whole(name: str, same: bool) -> None:
-    row = fixture("reservations_page")["reservations"]["reservationInfo"][0]
-    assert mapping.is_called(row, name) is same
+def test_name_decides_as_a_whole_before_it_does_by_a_word(name: str, found: list[str]) -> None:
+    guests = [("1", "Noah", "Miller"), ("2", "Emma", "Miller"), ("3", "John", "Doe")]
+    rows = [{"id": id, "reservationGuest": {"givenName": given, "surname": surname}} for id, given, surname in guests]
+    assert [row["id"] for row in mapping.called(rows, name)] == found
 
 
 def test_service_request_names_what_has_no_code_and_fits_operas_length() -> None:
     payload = {**REQUEST, "room_number": "102", "message": "x" * 2000}
-    [plain] = mapping.service_request(payload, KEY, "SAND01")["serviceRequestsDetails"]
+    [plain] = bodies.service_request(payload, KEY, "SAND01")["serviceRequestsDetails"]
     assert plain["comment"].startswith("towels, high priority: xxx")
     assert plain["comment"].endswith(f"(ref {KEY})")
     assert len(plain["comment"]) <= 2000
     assert "code" not in plain
-    [coded] = mapping.service_request(payload, KEY, "SAND01", "HKT", "1")["serviceRequestsDetails"]
+    [coded] = bodies.service_request(payload, KEY, "SAND01", "HKT", "1")["serviceRequestsDetails"]
     assert (coded["code"], coded["priority"], coded["room"]) == ("HKT", "1", "102")
     assert coded["comment"].startswith("xxx")
 
@@ -784,14 +786,19 @@ def test_charge_without_a_transaction_code_is_not_sent(opera) -> None:
 def test_people_who_share_a_room_are_not_guessed_between(opera) -> None:
     with pytest.raises(RequestRejected, match="2 reservations are in house in room 105"):
         opera().post_charge({**CHARGE, "room_number": "105"}, KEY)
-    with pytest.raises(RequestRejected, match="Nobody is in house in room 105"):
+    with pytest.raises(RequestRejected, match="2 reservations of Miller are in house in room 105"):
         opera().post_charge({**CHARGE, "room_number": "105", "guest_name": "Miller"}, KEY)
     opera().post_charge({**CHARGE, "room_number": "105", "guest_name": "Miller, Emma"}, KEY)
     assert [posting[:2] for posting in opera.simulator.state()["postings"][-1:]] == [["660094", KEY]]
 
 
+def test_guest_who_has_moved_out_is_not_charged_to_the_one_who_moved_in(opera) -> None:
+    with pytest.raises(RequestRejected, match="No reservations of Ana Smith are in house in room 102"):
+        opera().post_charge({**CHARGE, "room_number": "102", "guest_name": "Ana Smith"}, KEY)
+
+
 def test_room_with_nobody_in_house_is_not_charged(opera) -> None:
-    with pytest.raises(RequestRejected, match="Nobody is in house in room 0101"):
+    with pytest.raises(RequestRejected, match="No reservations are in house in room 0101"):
         opera().post_charge({**CHARGE, "room_number": "0101"}, KEY)
 
 
