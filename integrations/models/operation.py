@@ -64,7 +64,7 @@ class Operation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.uuid}"
+        return f"{self.name.replace('_', ' ').capitalize()} {self.pk}"
 
     @property
     def is_open(self) -> bool:
