@@ -25,12 +25,15 @@ from integrations.exceptions import (
     RequestRejected,
     RetryableProviderError,
     UnexpectedResponse,
+    UnsupportedOperation,
 )
+from integrations.models import Integration
 from integrations.records import InboundEvent, Page, Record, StreamQuery
 from integrations.security.egress import Egress
 from integrations.services.base import ConnectionReport, HotelFacts, Provider
 from integrations.services.connect import secrets_of
 from integrations.services.manifest import Idempotency, Operation, Stream
+from integrations.services.service import IntegrationService
 from integrations.simulators.server import Fault, SimRequest, Simulator, running
 from integrations.transport.auth import MemoryTokenStore
 from integrations.transport.client import Client, Exchange, Policy
@@ -241,6 +244,14 @@ class ProviderContract:
         public = {name for name, _ in inspect.getmembers(self.provider, inspect.isfunction) if not name.startswith(("_", "find_"))}
         usual = {name for name in dir(Provider) if not name.startswith("_")}
         assert public - usual - declared <= {"list_subscriptions", "create_subscription", "rotate_subscription_key"}
+
+    def test_what_is_not_declared_is_refused_as_unsupported(self) -> None:
+        manifest = self.provider.manifest
+        service = IntegrationService(Integration(provider=manifest.slug, integration_type=manifest.kinds[0]))
+        with pytest.raises(UnsupportedOperation):
+            service.ask("send_postcard")
+        with pytest.raises(UnsupportedOperation):
+            service.request_sync("postcards")
 
     # --- the connection test and the secrets
 

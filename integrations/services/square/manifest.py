@@ -80,7 +80,8 @@ manifest = Manifest(
     # Square does not publish its limits (developer forum, 2026-03); a 429 tells.
     rate=None,
     streams=(
-        Stream(name="categories", label="Menu categories", records=(MenuCategory,), deletes_by=DeletesBy.FLAG),
+        # Part of the menus, too: this one is for who wants them alone.
+        Stream(name="categories", label="Menu categories", records=(MenuCategory,), deletes_by=DeletesBy.FLAG, scheduled=False),
         Stream(
             name="menus",
             label="Menu items, prices, modifiers and taxes",
@@ -88,7 +89,16 @@ manifest = Manifest(
             by_id=True,
             deletes_by=DeletesBy.FLAG,
         ),
-        Stream(name="checks", label="Open checks", records=(GuestCheck,), incremental=False, by_id=True, deletes_by=DeletesBy.NONE),
+        # For the order events, which name a check and leave it to us to read it.
+        Stream(
+            name="checks",
+            label="Open checks",
+            records=(GuestCheck,),
+            incremental=False,
+            by_id=True,
+            deletes_by=DeletesBy.NONE,
+            scheduled=False,
+        ),
     ),
     operations=(
         Operation(name="post_guest_check", label="Post a guest check"),

@@ -221,8 +221,9 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
             raise RequestRejected("The check is paid, so it cannot be voided.", hint="Refund it in Square.", operation="void_check")
         if order.version is None:
             raise RequestRejected("The check was opened at the till, where only the till can void it.", hint="Void it there.")
-        for tender in order.tenders:
-            self._cancel_payment(str(tender.get("payment_id") or tender.get("id")))
+        cancelled = [self._cancel_payment(str(tender.get("payment_id") or tender.get("id"))) for tender in order.tenders]
+        if any(cancelled):
+            order = self._retrieve(order.id)  # its version has moved on
         live = [{"uid": one.get("uid"), "state": "CANCELED"} for one in order.fulfillments if one.get("state") not in ENDED]
         if live:
             order = self._update(order, {"fulfillments": live})
@@ -232,11 +233,13 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
             raise UnexpectedResponse(f"Square accepted the void, but the check is still {order.status}.", operation="void_check")
         return order
 
-    def _cancel_payment(self, payment_id: str) -> None:
+    def _cancel_payment(self, payment_id: str) -> bool:
         path = f"/v2/payments/{quote(payment_id, safe='')}"
         payment = answers.read(self._call("GET", path, "get_payment"), answers.Payment, "payment")
-        if payment.status == "APPROVED":
+        is_live = payment.status == "APPROVED"
+        if is_live:
             self._call("POST", f"{path}/cancel", "cancel_payment")  # takes no body, not even an empty one
+        return is_live
 
     def _retrieve(self, order_id: str) -> mapping.Order:
         order = self._order("GET", f"/v2/orders/{quote(order_id, safe='')}", "retrieve_order")

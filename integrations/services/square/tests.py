@@ -81,7 +81,7 @@ CHECK = {
 
 class TestContract(ProviderContract):
     provider = SquareProvider
-    credentials = {"accessToken": TOKEN, "locationId": RESTAURANT}
+    credentials = {"accessToken": TOKEN, "locationId": RESTAURANT, "application_secret": APPLICATION_SECRET, "refresh_token": REFRESH_TOKEN}
 
     def simulator(self, page_size: int = 0) -> SquareSimulator:
         simulator = SquareSimulator(page_size=page_size or 1000)
@@ -507,6 +507,7 @@ def test_void_cancels_payments_and_fulfillments_before_the_order(square: Connect
     assert order["state"] == "CANCELED"
     assert [one["state"] for one in order["fulfillments"]] == ["CANCELED", "COMPLETED"]
     assert square.simulator.payments[payment_id]["status"] == "CANCELED"
+    assert all(exchange.status == "success" for exchange in square.exchanges), "it stumbled over a version of its own making"
 
 
 def test_void_of_a_voided_check_is_done_already(square: Connection) -> None:
