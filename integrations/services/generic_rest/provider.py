@@ -30,10 +30,11 @@ Mapper = Callable[[Mapping[str, Any], str], Record]
 
 
 def read_error(response: Response) -> tuple[str, str]:
-    body = response.json()
-    error = body.get("error") if isinstance(body.get("error"), Mapping) else body
-    message = error.get("message") or error.get("detail") or body.get("error")
-    return str(error.get("code") or ""), message if isinstance(message, str) else ""
+    """Read the usual shapes: `{"code", "message"}`, by itself or under `error`, or a text under `error`."""
+    body = mapping.single(response.json())
+    error = body.get("error")
+    message = error if isinstance(error, str) else body.get("message") or body.get("detail")
+    return str(body.get("code") or ""), str(message or "")
 
 
 class GenericRestProvider(Provider[Config, Credentials]):
@@ -140,9 +141,11 @@ class GenericRestProvider(Provider[Config, Credentials]):
     def post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         answer = self._write("post_guest_check", mapping.body(payload), key)
         check, reference = mapping.Fields(answer), mapping.reference(answer)
+        status, original = check.word(mapping.CHECK_STATUSES, "status", "state")
         return {
             "reference": reference,
-            "status": check.word(mapping.CHECK_STATUSES, "status", "state")[0],
+            "status": status if original else "open",
+            "status_original": original,
             "total": check.text("total", "total_amount") or None,
             "warnings": [] if reference else ["The system did not say what it calls this check, so it cannot be read or voided from here."],
         }
@@ -253,9 +256,10 @@ class GenericRestProvider(Provider[Config, Credentials]):
         header = self.config.idempotency_header
         headers = {header or "Idempotency-Key": key}
         answer = self.client.call(method, self._path(name) + suffix, name=name, json=body, headers=headers, safe=bool(header))
-        if not answer.content:
+        try:
+            return mapping.single(answer.json())
+        except UnexpectedResponse:  # accepted, in words of its own or in none: the address may say what was made
             return {"id": answer.headers.get("Location", "").rstrip("/").rpartition("/")[2]}
-        return mapping.single(answer.json())
 
 
 def _part(value: str) -> str:

@@ -200,3 +200,23 @@ class GenericRestSimulator(Simulator):
         if any(thing.get(field) != value for field, value in changes.items()):
             self.collections[name][thing_id] = self._stamped(thing | changes)
         return SimResponse(status=204)
+
+
+simulator = GenericRestSimulator
+
+
+def connection(url: str) -> dict[str, Any]:
+    """Return what a hotel would enter to connect to this simulator at `url`: as its concierge's system."""
+    return {
+        "integration_type": "guest_management",
+        "provider_name": "Concierge Desk",
+        "config": {
+            "baseUrl": url,
+            "endpoints": {"guests": "/guests", "feedback": "/feedback", "chat": "/chat", "notifications": "/notifications"},
+            "testEndpoint": "/health",
+            "paging": {"style": "page", "size": 100},
+            "since_parameter": "updated_since",
+        },
+        "credentials": {"apiKey": GenericRestSimulator.api_key},
+        "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
+    }

@@ -496,9 +496,18 @@ def test_lost_answer_waits_for_a_person_unless_the_system_recognises_keys(contra
         assert len(connection.simulator.collections["checks"]) == before + 1
 
 
-def test_check_the_system_gives_no_id_is_posted_with_a_warning(contract) -> None:
+@pytest.mark.parametrize(
+    "answer", [SimResponse(status=204), SimResponse(status=201, body=b"OK", content_type="text/plain"), SimResponse(json=[])]
+)
+def test_accepted_check_that_got_no_id_is_done_with_a_warning(contract, answer) -> None:
     with contract.connected() as connection:
-        connection.simulator.create = lambda request: SimResponse(status=204)
-        answer = connection.provider.post_guest_check(PAYLOADS["post_guest_check"], KEY)
-    assert answer["reference"] == ""
-    assert "cannot be read or voided" in answer["warnings"][0]
+        connection.simulator.create = lambda request: answer
+        posted = connection.provider.post_guest_check(PAYLOADS["post_guest_check"], KEY)
+    assert (posted["reference"], posted["status"]) == ("", "open")
+    assert "cannot be read or voided" in posted["warnings"][0]
+
+
+def test_location_header_names_what_was_made(contract) -> None:
+    with contract.connected() as connection:
+        connection.simulator.create = lambda request: SimResponse(status=201, headers={"Location": "/checks/77"})
+        assert connection.provider.post_guest_check(PAYLOADS["post_guest_check"], KEY)["reference"] == "77"

@@ -4,11 +4,11 @@ Money is decimal in major units on both sides and never passes through a binary 
 translations (`{"en-US": "coffee", "de-DE": "Kaffee"}`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from integrations.exceptions import ConfigurationError, InvalidInput, RecordRejected
+from integrations.exceptions import ConfigurationError, InvalidInput, RecordRejected, UnexpectedResponse
 from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuVariation
 from integrations.services.simphony.manifest import Config
 
@@ -28,44 +28,43 @@ def translated(value: Any, language: str) -> str:
     return value or ""
 
 
-def category(group: Mapping[str, Any], position: int, language: str) -> MenuCategory:
-    return MenuCategory(external_id=_required(group, "familyGroupItemId"), name=translated(group.get("name"), language), position=position)
+def category(group: Mapping[str, Any], config: Config) -> MenuCategory:
+    return MenuCategory(external_id=_required(group, "familyGroupItemId"), name=translated(group.get("name"), config.language))
 
 
-def menu_item(item: Mapping[str, Any], position: int, sold_out: Mapping[str, Collection[int]], config: Config, currency: str) -> MenuItem:
+def menu_item(item: Mapping[str, Any], sold_out: Mapping[str, Collection[int]], config: Config, currency: str) -> MenuItem:
     """Map an item with its definitions (sizes, preparations): each price of each definition is something a check can refer to."""
     item_id = _required(item, "menuItemId")
+    sold = [(definition, price) for definition in item.get("definitions") or () for price in definition.get("prices") or ({},)]
+    if not sold:
+        raise RecordRejected(f"Menu item {item_id} has no definition, so it cannot be ordered.")
     gone = sold_out.get(item_id)
     variations = tuple(
         MenuVariation(
-            external_id=f"{item_id}-{definition['definitionSequence']}-{price.get('priceSequence', 0)}",
+            external_id=f"{item_id}-{definition.get('definitionSequence', 1)}-{price.get('priceSequence', 0)}",
             name=_variation_name(item, definition, price, config.language),
             price=_money(price["price"], item_id) if "price" in price else None,
             currency=currency,
-            is_available=gone is None or (bool(gone) and definition["definitionSequence"] not in gone),
-            position=number,
+            is_available=gone is None or (bool(gone) and definition.get("definitionSequence", 1) not in gone),
+            position=position,
         )
-        for number, (definition, price) in enumerate(
-            (definition, price) for definition in item.get("definitions") or () for price in definition.get("prices") or ({},)
-        )
+        for position, (definition, price) in enumerate(sold)
     )
-    if not variations:
-        raise RecordRejected(f"Menu item {item_id} has no definition, so it cannot be ordered.")
     return MenuItem(
         external_id=item_id,
-        name=translated(item.get("name"), config.language) or translated(item["definitions"][0].get("name"), config.language),
+        name=translated(item.get("name"), config.language) or translated(sold[0][0].get("name"), config.language),
         category_external_id=str(item.get("familyGroupRef") or ""),
         is_available=any(variation.is_available for variation in variations),
-        position=position,
         variations=variations,
     )
 
 
-def sold_out(answer: Mapping[str, Any]) -> dict[str, list[int]]:
+def sold_out(items: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
     """Return item -> definitions that cannot be ordered just now; an empty list stands for all of them."""
     return {
-        str(item["menuItemId"]): sorted(definition["definitionSequence"] for definition in item.get("definitions") or ())
-        for item in answer.get("items") or ()
+        str(item["menuItemId"]): sorted(definition.get("definitionSequence", 1) for definition in item.get("definitions") or ())
+        for item in items
+        if "menuItemId" in item
     }
 
 
@@ -82,7 +81,10 @@ def _variation_name(item: Mapping[str, Any], definition: Mapping[str, Any], pric
 
 
 def guest_check(check: Mapping[str, Any], currency: str) -> GuestCheck:
-    header, totals = check["header"], check.get("totals") or {}
+    header, totals = check.get("header") or {}, check.get("totals") or {}
+    if not header.get("checkRef"):
+        # Whoever just posted it must look for it before posting again.
+        raise UnexpectedResponse("Simphony answered with a check that has no checkRef.", maybe_done=True)
     original = str(header.get("status") or "")
     due, paid = totals.get("totalDue"), totals.get("paymentTotal")
     return GuestCheck(
@@ -150,7 +152,8 @@ def check_line(line: Mapping[str, Any], number: int, config: Config) -> dict[str
 
 def information_lines(payload: Mapping[str, Any]) -> list[str]:
     """Return what is printed on the check: where it belongs, and every note too long for its line."""
-    lines = [payload.get("check_number"), f"Room {payload['room_number']}" if payload.get("room_number") else "", payload.get("guest_name")]
+    room = payload.get("room_number")
+    lines = [f"Hospient {payload['check_number']}", f"Room {room}" if room else "", payload.get("guest_name")]
     for item in payload["items"]:
         if len(item.get("note") or "") > REFERENCE_TEXT_LENGTH:
             lines.append(f"{item.get('name', '')}: {item['note']}")
@@ -180,6 +183,7 @@ def posted(check: Mapping[str, Any], payload: Mapping[str, Any], currency: str) 
     return {
         "reference": record.external_id,
         "status": record.status,
+        "status_original": record.status_original,
         "total": None if record.total is None else str(record.total),
         "warnings": warnings,
     }

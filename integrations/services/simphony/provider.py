@@ -1,6 +1,6 @@
 """Talks to Simphony's Transaction Services Gen2: menus and checks of one revenue center."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -29,12 +29,14 @@ LOOK_BACK = timedelta(days=3)
 
 CHECKS_A_PAGE = 50
 
+Mapper = Callable[[Mapping[str, Any]], Record]
+
 
 def read_error(response: Response) -> tuple[str, str]:
     """Read Oracle's problem details, or the sign-in's own shape."""
-    body = response.json()
-    details = (body.get("posDetails") or [{}])[0]
-    return details.get("code") or body.get("code") or "", details.get("message") or body.get("detail") or body.get("message") or ""
+    body = _object(response)
+    first = next(iter(_list(response, "posDetails")), {})
+    return str(first.get("code") or body.get("code") or ""), str(first.get("message") or body.get("detail") or body.get("message") or "")
 
 
 class SimphonyProvider(Provider[Config, Credentials]):
@@ -72,8 +74,8 @@ class SimphonyProvider(Provider[Config, Credentials]):
         except RequestRejected as error:
             error.hint = "Compare organization, location and revenue center with EMC, and check that the API account may use them."
             raise
-        center = answer.json()
-        order_types = {kind["orderTypeRef"]: kind.get("name", "") for kind in center.get("orderTypes") or ()}
+        center = _object(answer)
+        order_types = {kind.get("orderTypeRef"): kind.get("name", "") for kind in _list(answer, "orderTypes")}
         if order_types and config.order_type_ref not in order_types:
             known = ", ".join(f"{number} ({name})" for number, name in order_types.items())
             raise ConfigurationError(f"The revenue center has no order type {config.order_type_ref}. It has: {known}.")
@@ -96,33 +98,35 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
     def menus(self, query: StreamQuery) -> Iterator[Page]:
         answer = self.client.call("GET", "/api/v1/menus/items/unavailable", name="menus", params=self.query)
-        sold_out = mapping.sold_out(answer.json())
-
-        def record(item: Mapping[str, Any], position: int) -> MenuItem:
-            return mapping.menu_item(item, position, sold_out, self.config, self.currency)
-
-        return self._changed(query, MenuItem, ("menuItems", "menuItemId"), record, seen_with={"sold_out": sold_out})
+        sold_out = mapping.sold_out(_list(answer, "items"))
+        return self._changed(
+            query,
+            MenuItem,
+            lambda item: mapping.menu_item(item, sold_out, self.config, self.currency),
+            listed_as=("menuItems", "menuItemId"),
+            seen_with=sold_out,
+        )
 
     def categories(self, query: StreamQuery) -> Iterator[Page]:
-        def record(group: Mapping[str, Any], position: int) -> MenuCategory:
-            return mapping.category(group, position, self.config.language)
-
-        return self._changed(query, MenuCategory, ("familyGroups", "familyGroupItemId"), record, seen_with={})
+        return self._changed(
+            query, MenuCategory, lambda group: mapping.category(group, self.config), listed_as=("familyGroups", "familyGroupItemId")
+        )
 
     def _changed(
         self,
         query: StreamQuery,
         kind: type[Record],
-        names: tuple[str, str],
-        record: Callable[[Mapping[str, Any], int], Record],
-        seen_with: Mapping[str, Any],
+        mapper: Mapper,
+        *,
+        listed_as: tuple[str, str],
+        seen_with: Mapping[str, Any] = {},
     ) -> Iterator[Page]:
         """Yield what the menus hold, a page a menu; those whose entity tag is the one of the last run are not sent again.
 
         The cursor keeps each menu's tag and ids, so that what left a changed menu is noticed without a full run. `seen_with` is
         what else went into the records: if it changed, every menu is read.
         """
-        list_name, id_name = names
+        list_name, id_name = listed_as
         cursor = query.cursor or {}
         before = cursor.get("menus", {})
         is_current = cursor.get("seen_with") == seen_with
@@ -130,13 +134,12 @@ class SimphonyProvider(Provider[Config, Credentials]):
         for menu_id in self._menu_ids():
             if menu_id in done:
                 continue
-            tag = before.get(menu_id, {}).get("tag") if is_current else ""
-            answer = self._menu(menu_id, tag)
+            answer = self._menu(menu_id, before.get(menu_id, {}).get("tag", "") if is_current else "")
             if answer.status == 304:
                 done[menu_id] = before[menu_id]
                 continue
-            items = answer.json().get(list_name) or ()
-            records, rejected = _mapped(items, id_name, kind, record)
+            items = _list(answer, list_name)
+            records, rejected = _mapped(items, id_name, kind, mapper)
             done[menu_id] = {"tag": answer.headers.get("ETag", ""), "ids": [str(item.get(id_name, "")) for item in items]}
             yield Page(records=records, rejected=rejected, checkpoint={"menus": dict(done)})
         gone = _ids(before) - _ids(done)
@@ -148,7 +151,7 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
     def _menu_ids(self) -> list[str]:
         answer = self.client.call("GET", f"/api/{self.config.menu_version}/menus/summary", name="menus_summary", params=self.query)
-        menu_ids = [menu["menuId"] for menu in answer.json().get("items") or ()]
+        menu_ids = [str(menu["menuId"]) for menu in _list(answer, "items") if menu.get("menuId")]
         if not menu_ids:
             raise UnexpectedResponse(
                 "Simphony lists no menu for this revenue center.",
@@ -183,7 +186,7 @@ class SimphonyProvider(Provider[Config, Credentials]):
         yield Page(records=[], checkpoint={"after": listed[-1]} if listed else {}, cursor={"since": newest} if newest else None)
 
     def get_check_status(self, check_external_id: str) -> GuestCheck:
-        return mapping.guest_check(self._read(check_external_id).json(), self.currency)
+        return mapping.guest_check(_object(self._read(check_external_id)), self.currency)
 
     def post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         if payload["currency"] and payload["currency"] != self.currency:
@@ -195,13 +198,13 @@ class SimphonyProvider(Provider[Config, Credentials]):
             # "duplicate request detected, no response found": an earlier attempt is still on its way to the till.
             error.maybe_done = error.maybe_done or error.vendor_code == DUPLICATE
             raise
-        return mapping.posted(answer.json(), payload, self.currency)
+        return mapping.posted(_object(answer), payload, self.currency)
 
     def find_post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
         name = mapping.check_name(payload, key)
         for header in self._posted(datetime.now(UTC) - LOOK_BACK):
             if header.get("checkName") == name:
-                return mapping.posted(self._read(header["checkRef"]).json(), payload, self.currency)
+                return mapping.posted(_object(self._read(header["checkRef"])), payload, self.currency)
         return None
 
     def void_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -228,23 +231,33 @@ class SimphonyProvider(Provider[Config, Credentials]):
         if since:
             params |= {"includeClosed": "true", "sinceTime": since.strftime("%Y-%m-%dT%H:%MZ")}
         answer = self.client.call("GET", "/api/v1/checks", name="checks", params=params, headers=self.context)
-        return [item.get("header", item) for item in answer.json().get("items") or ()]
+        headers = [item.get("header", item) for item in _list(answer, "items")]
+        return [header for header in headers if header.get("checkRef")]
 
     def _read(self, reference: str, expect: Collection[int] = (200,)) -> Response:
         return self.client.call("GET", f"/api/v1/checks/{_part(reference)}", name="check", headers=self.context, expect=expect)
 
     def _check(self, reference: str) -> Mapping[str, Any] | None:
         answer = self._read(reference, expect=(200, 404))
-        return answer.json() if answer.status == 200 else None
+        return _object(answer) if answer.status == 200 else None
 
 
-def _mapped(
-    items: Sequence[Mapping[str, Any]], id_name: str, kind: type[Record], record: Callable[[Mapping[str, Any], int], Record]
-) -> tuple[list[Record], list[Rejected]]:
+def _object(answer: Response) -> Mapping[str, Any]:
+    body = answer.json()
+    if not isinstance(body, Mapping):
+        raise UnexpectedResponse("Simphony's answer is not a JSON object.", maybe_done=answer.maybe_done)
+    return body
+
+
+def _list(answer: Response, name: str) -> list[Mapping[str, Any]]:
+    return [item for item in _object(answer).get(name) or () if isinstance(item, Mapping)]
+
+
+def _mapped(items: list[Mapping[str, Any]], id_name: str, kind: type[Record], mapper: Mapper) -> tuple[list[Record], list[Rejected]]:
     records, rejected = [], []
-    for position, item in enumerate(items):
+    for item in items:
         try:
-            records.append(record(item, position))
+            records.append(mapper(item))
         except RecordRejected as error:
             external_id = str(item.get(id_name) or "")
             rejected.append(Rejected(external_id=external_id, record_type=kind.record_type, reason=error.message, payload=item))

@@ -39,6 +39,7 @@ class SimphonySimulator(Simulator):
         self.refresh_tokens: set[str] = set()
         self.counts = {"signins": 0, "refused_signins": 0, "refreshes": 0}
         self.is_online = True
+        self.last_number = 430
         self.menus = self._menus(page_size)
         self.unavailable = json.loads((FIXTURES / "items_unavailable.json").read_text())
         self.checks: dict[str, dict[str, Any]] = {}
@@ -209,7 +210,8 @@ class SimphonySimulator(Simulator):
     ) -> dict[str, Any]:
         subtotal = sum((self._line_total(line) for line in lines), Decimal(0))
         tax = (subtotal * TAX).quantize(Decimal("0.01"))
-        number = 431 + len(self.checks)
+        self.last_number += 1
+        number = self.last_number
         opened = datetime.fromtimestamp(self.clock(), UTC) - timedelta(days=days)
         check = {
             "header": {
@@ -272,3 +274,30 @@ class SimphonySimulator(Simulator):
             return self.error(400, "The check is closed.", "check_closed")
         del self.checks[request.args["check"]]
         return SimResponse(status=204)
+
+
+simulator = SimphonySimulator
+
+
+def connection(url: str) -> dict[str, Any]:
+    """Return what a hotel would enter to connect to this simulator at `url`."""
+    return {
+        "integration_type": "pos",
+        "provider_name": "Oracle Simphony",
+        "config": {
+            "base_url": f"{url}/api/v1",
+            "oidc_url": url,
+            "org_short_name": SimphonySimulator.org,
+            "loc_ref": SimphonySimulator.location,
+            "rvc_ref": SimphonySimulator.center,
+            "employee_ref": SimphonySimulator.employee,
+            "tender_id": SimphonySimulator.tender,
+            "open_item_id": SimphonySimulator.open_item,
+        },
+        "credentials": {
+            "client_id": SimphonySimulator.client_id,
+            "username": SimphonySimulator.username,
+            "password": SimphonySimulator.password,
+        },
+        "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
+    }

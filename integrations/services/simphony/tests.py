@@ -21,18 +21,13 @@ from integrations.services.simphony import mapping
 from integrations.services.simphony.manifest import Config, manifest
 from integrations.services.simphony.provider import provider
 from integrations.services.simphony.signin import cookie_header
-from integrations.services.simphony.simulator import SimphonySimulator
+from integrations.services.simphony.simulator import SimphonySimulator, connection
+from integrations.simulators.server import SimResponse
 from integrations.transport.auth import Token
 
 FIXTURES = Path(__file__).parent / "fixtures"
-CONFIG = {
-    "org_short_name": SimphonySimulator.org,
-    "loc_ref": SimphonySimulator.location,
-    "rvc_ref": SimphonySimulator.center,
-    "employee_ref": SimphonySimulator.employee,
-    "order_type_ref": 1,
-    "tender_id": SimphonySimulator.tender,
-}
+CONNECTION = connection("https://sts.example.com")
+CONFIG = CONNECTION["config"] | {"open_item_id": None}
 CHECK = {
     "check_number": "CHK-1042",
     "room_number": "214",
@@ -65,24 +60,20 @@ def fixture(name: str) -> dict:
 
 
 def settings(**more) -> Config:
-    return Config(base_url="https://sts.example.com", oidc_url="https://idm.example.com", **(CONFIG | more))
+    return Config(**(CONFIG | more))
 
 
 class TestContract(ProviderContract):
     provider = provider
     config = CONFIG
-    credentials = {
-        "client_id": SimphonySimulator.client_id,
-        "username": SimphonySimulator.username,
-        "password": SimphonySimulator.password,
-    }
+    credentials = CONNECTION["credentials"]
     single_page = frozenset({"checks"})
 
     def simulator(self, page_size=0):
         return SimphonySimulator(page_size)
 
     def settings(self, url):
-        return {**self.config, "base_url": f"{url}/api/v1", "oidc_url": url}, self.credentials
+        return {**self.config, "base_url": url, "oidc_url": url}, self.credentials
 
     def payload(self, operation, connection):
         if operation == "post_guest_check":
@@ -156,7 +147,8 @@ def test_cookies_of_the_sign_in_are_carried_over_whatever_their_dates_look_like(
 
 
 def test_addresses_are_taken_as_emc_shows_them() -> None:
-    config = Config(baseUrl="https://sts.example.com/api/v1/", oidcUrl="https://idm.example.com/oidc-provider/v1", **CONFIG)
+    shown = {"base_url": "https://sts.example.com/api/v1/", "oidc_url": "https://idm.example.com/oidc-provider/v1"}
+    config = Config(**(CONFIG | shown))
     assert (config.base_url, config.oidc_url) == ("https://sts.example.com", "https://idm.example.com")
 
 
@@ -187,14 +179,13 @@ def test_both_menu_interfaces_are_spoken(contract, version) -> None:
 
 
 def test_menu_is_mapped_exactly() -> None:
-    menu, sold_out = fixture("menu"), mapping.sold_out(fixture("items_unavailable"))
-    items = [mapping.menu_item(item, at, sold_out, settings(), "EUR") for at, item in enumerate(menu["menuItems"])]
-    assert mapping.category(menu["familyGroups"][3], 3, "de-DE") == MenuCategory(external_id="40", name="Getränke", position=3)
+    menu, sold_out = fixture("menu"), mapping.sold_out(fixture("items_unavailable")["items"])
+    items = [mapping.menu_item(item, sold_out, settings(), "EUR") for item in menu["menuItems"]]
+    assert mapping.category(menu["familyGroups"][3], settings(language="de-DE")) == MenuCategory(external_id="40", name="Getränke")
     assert items[3] == MenuItem(
         external_id="10104",
         name="Grilled sea bass",
         category_external_id="20",
-        position=3,
         variations=(
             MenuVariation(external_id="10104-1-1", name="For one", price=Decimal(24), currency="EUR"),
             MenuVariation(external_id="10104-2-1", name="For two", price=Decimal(46), currency="EUR", is_available=False, position=1),
@@ -218,7 +209,7 @@ def test_menu_is_mapped_exactly() -> None:
 )
 def test_item_that_cannot_be_sold_is_rejected_with_its_reason(item, reason) -> None:
     with pytest.raises(RecordRejected, match=reason):
-        mapping.menu_item(item, 0, {}, settings(), "EUR")
+        mapping.menu_item(item, {}, settings(), "EUR")
 
 
 def test_unchanged_menu_is_not_sent_again(contract) -> None:
@@ -282,7 +273,7 @@ def test_check_body_is_built_exactly() -> None:
             "orderTypeRef": 1,
             "checkName": "214-5f0c9a51",
             "guestCount": 1,
-            "informationLines": ["CHK-1042", "Room 214", "Mara Lind"],
+            "informationLines": ["Hospient CHK-1042", "Room 214", "Mara Lind"],
         },
         "menuItems": [{"menuItemId": 10103, "definitionSequence": 1, "priceSequence": 1, "quantity": 2, "referenceText": "no bacon"}],
         "tenders": [],
@@ -347,6 +338,15 @@ def test_duplicate_still_in_progress_is_an_unknown_outcome_not_a_refusal(contrac
     with contract.connected(policy=ONE_ATTEMPT) as connection:
         connection.simulator.fail("still_working")
         with pytest.raises(RetryableProviderError) as caught:
+            connection.provider.post_guest_check(CHECK, KEY)
+    assert caught.value.maybe_done
+
+
+@pytest.mark.parametrize("answer", [[], {"header": {}}, {"checkRef": "elsewhere"}])
+def test_answer_that_does_not_name_the_check_is_looked_up_before_anything_is_sent_again(contract, answer) -> None:
+    with contract.connected() as connection:
+        connection.simulator.post_check = lambda request: SimResponse(json=answer)
+        with pytest.raises(UnexpectedResponse) as caught:
             connection.provider.post_guest_check(CHECK, KEY)
     assert caught.value.maybe_done
 
