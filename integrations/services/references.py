@@ -87,7 +87,12 @@ class References:
     # --- from an answer to rows ------------------------------------------------------------------------------------------------
 
     def remember(self, record_type: str, external_id: str, row: models.Model) -> None:
-        """Tie a row that Hospient made to what the vendor calls it; from here on the vendor's changes are merged into it."""
+        """Tie a row that Hospient made to what the vendor calls it; from here on the vendor's changes are merged into it.
+
+        A system that does not say what it calls it (`external_id` empty) leaves the row unknown to it.
+        """
+        if not external_id:
+            return
         ExternalReference.objects.update_or_create(
             integration=self.integration,
             record_type=record_type,

@@ -44,6 +44,7 @@ def update_integration(
 
 def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) -> tuple[Integration, list[str]]:
     errors: dict[str, str] = {}
+    address = _address(integration)
     _take_plain(integration, data, errors, partial=partial)
     slug = integration.provider
     manifest = registry.get(slug).manifest if slug in registry.providers() else None
@@ -67,11 +68,15 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
             integration.credentials_set_at = timezone.now()
         integration.next_sync_at = schedule.next_sync_at(integration)
         integration.save()
-        if changed and integration.tokens:
+        if integration.tokens and (changed or _address(integration) != address):  # a token is good for one account at one address
             tokens.forget(integration)
         if (secret := data.get("webhook_secret")) and not _is_masked(secret):
             set_webhook_secret(integration, secret)
     return integration, warnings_for(integration)
+
+
+def _address(integration: Integration) -> tuple[str, Any]:
+    return integration.environment, integration.config.get("base_url") or integration.config.get("baseUrl")
 
 
 def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[str, str], *, partial: bool) -> None:
@@ -130,10 +135,14 @@ def _check_connection(integration: Integration, manifest: Manifest, credentials:
     base_url = registry.get(manifest.slug).base_url(integration.environment, config)
     if not base_url:
         raise InvalidInput({"config.base_url": f"Give the address of your {manifest.name} system, beginning with https://."})
-    try:
-        Egress.from_settings().check_url(base_url)
-    except EgressBlocked as refusal:
-        raise InvalidInput({"config.base_url": str(refusal)}) from None
+    # A password may go to any of the addresses: Simphony's sign-in has one of its own.
+    others = {name: getattr(config, name) for name in type(config).model_fields if name.endswith("_url")}
+    for name, address in ({**others, "base_url": base_url}).items():
+        try:
+            if address:
+                Egress.from_settings().check_url(address)
+        except EgressBlocked as refusal:
+            raise InvalidInput({f"config.{name}": str(refusal)}) from None
 
 
 def _check_sync_settings(integration: Integration) -> None:
@@ -203,7 +212,7 @@ def set_webhook_secret(
     """Make `secret` the one webhooks are verified with; those before it pass until the overlap ends. Raises InvalidInput."""
     if not isinstance(secret, str) or not 8 <= len(secret) <= 512:
         raise InvalidInput({"webhook_secret": "Use between 8 and 512 characters."})
-    check_header("the webhook secret", secret)
+    check_header("webhook-secret", secret)
     ends = timezone.now() + overlap
     with transaction.atomic():
         for older in integration.webhook_secrets.all():
