@@ -587,3 +587,21 @@ class SalesforceSimulator(Simulator):
         name, body = request.args["table"], request.json()
         rows = [self.records[name].get(key) for key in body["ids"]]
         return SimResponse(json=[row and self.shown(name, row, body["fields"], request.args["version"]) for row in rows])
+
+
+def connection(url: str) -> dict[str, Any]:
+    """Return what a hotel would enter to connect to this simulator at `url`."""
+    return {
+        "integration_type": "guest_management",
+        "provider_name": "Salesforce",
+        "config": {
+            "base_url": url,
+            "guest_fields": {"language": "Language__c", "is_vip": "VIP__c"},
+            "preference_fields": {"pillow": "Pillow__c"},
+        },
+        "credentials": {"client_id": SalesforceSimulator.client_id, "client_secret": SalesforceSimulator.client_secret},
+        "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
+    }
+
+
+simulator = SalesforceSimulator

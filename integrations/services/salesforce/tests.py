@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hotels.models import Feedback as FeedbackRow
 from hotels.models import Guest as GuestRow
 from hotels.models import Hotel
 from integrations.exceptions import (
@@ -33,10 +34,11 @@ from integrations.services.salesforce.manifest import Config
 from integrations.services.salesforce.mapping import ObjectMap
 from integrations.services.salesforce.provider import SalesforceProvider
 from integrations.services.salesforce.simulator import DELETED_LOG, SalesforceSimulator
+from integrations.services.salesforce.simulator import connection as set_up
 from integrations.services.salesforce.simulator_soql import Parser
 from integrations.services.salesforce.soql import literal, select
 from integrations.services.salesforce.webhooks import parse
-from integrations.services.setup import set_webhook_secret
+from integrations.services.setup import create_integration, set_webhook_secret, update_integration
 from integrations.simulators.server import running
 from webhooks.decoding import decode_outbound_message
 
@@ -316,6 +318,37 @@ def test_pasted_access_token_works_until_its_session_ends():
         with pytest.raises(AuthenticationFailed):
             connection.provider.test_connection()
         connection.provider.client.close()
+
+
+@pytest.mark.django_db
+def test_what_a_hotel_posts_comes_back_as_the_same_row():
+    hotel = Hotel.objects.create(name="Grand", slug="grand", time_zone="Europe/Stockholm", currency="SEK")
+    with running(SalesforceSimulator()) as served:
+        integration, _ = create_integration(hotel, set_up(served.url))
+        service = GuestManagementService(integration)
+        service.sync_guest_data()
+        guest = GuestRow.live.get(email="guest3@example.com")
+        posted = service.post_feedback({"guest_id": guest.pk, "room_number": "101", "rating": 5, "title": "Excellent Service"})
+        told = service.post_notification({"guest_id": guest.pk, "title": "Pool", "message": "Closed from 2 to 4 PM"})
+        service.update_notification_status(told.object_id, "read")
+        assert [operation.status for operation in integration.operations.all()] == ["done"] * 3
+        done = service.sync_feedback()
+        assert (done.created_count, done.conflict_count) == (5, 0)
+        assert FeedbackRow.objects.get(pk=posted.object_id).guest == guest
+        assert FeedbackRow.live.filter(hotel=hotel).count() == 6
+        assert [row.status for row in service.get_notifications(guest_id=guest.pk)] == ["read", "sent"]
+        assert service.get_guest_preferences(guest.pk)["pillow"] == "soft"
+
+
+@pytest.mark.django_db
+def test_org_at_a_new_address_is_signed_in_to_anew():
+    hotel = Hotel.objects.create(name="Grand", slug="grand", time_zone="Europe/Stockholm", currency="SEK")
+    with running(SalesforceSimulator()) as old:
+        integration, _ = create_integration(hotel, set_up(old.url))
+        assert GuestManagementService(integration).test_connection().success
+    with running(SalesforceSimulator()) as new:
+        update_integration(integration, {"config": set_up(new.url)["config"]}, partial=True)
+        assert GuestManagementService(integration).test_connection().success
 
 
 @pytest.mark.parametrize(
@@ -609,7 +642,12 @@ def test_outbound_message_of_nobody_we_know_is_refused(client, door, spoil, secr
 def test_sample_set_up_is_taken_as_written():
     config = {
         "baseUrl": "https://your-instance.salesforce.com",
-        "endpoints": {"feedback": "/services/data/v58.0/sobjects/Feedback__c", "guests": "/services/data/v58.0/sobjects/Contact"},
+        "endpoints": {
+            "feedback": "/services/data/v58.0/sobjects/Feedback__c",
+            "chat": "/services/data/v58.0/sobjects/Chat_Message__c",
+            "notifications": "/services/data/v58.0/sobjects/Notification__c",
+            "guests": "/services/data/v58.0/sobjects/Contact",
+        },
         "testEndpoint": "/services/data/v58.0/sobjects/User",
     }
     credentials = {"accessToken": "your-access-token", "instanceUrl": "https://your-instance.salesforce.com"}
