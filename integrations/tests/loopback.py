@@ -26,7 +26,6 @@ def listening(answer: Callable[[socket.socket], None], tls: ssl.SSLContext | Non
     """Read the head of one request on each connection, then let `answer` do as it likes with the socket."""
     listener = socket.create_server(("127.0.0.1", 0))
     loopback = Loopback(listener.getsockname()[1])
-    stopped = threading.Event()
 
     def serve(client: socket.socket) -> None:
         with suppress(OSError), client:
@@ -42,7 +41,7 @@ def listening(answer: Callable[[socket.socket], None], tls: ssl.SSLContext | Non
 
     def accept() -> None:
         with suppress(OSError):
-            while not stopped.is_set():
+            while True:
                 client, _ = listener.accept()
                 loopback.connections += 1
                 threading.Thread(target=serve, args=(client,), daemon=True).start()
@@ -53,7 +52,7 @@ def listening(answer: Callable[[socket.socket], None], tls: ssl.SSLContext | Non
     try:
         yield loopback
     finally:
-        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread that waits in accept
         listener.close()
 
 

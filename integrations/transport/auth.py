@@ -19,11 +19,14 @@ from integrations.exceptions import ConfigurationError, RetryableProviderError
 if TYPE_CHECKING:
     from integrations.transport.response import Response
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 def check_header(name: str, value: str) -> None:
-    """Raise ConfigurationError if `value` could break out of its header line, without showing it."""
+    """Raise ConfigurationError if the header could break out of its line, without showing the value."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ConfigurationError("The name of a header may hold letters, digits and hyphens alone.")
     if value and not _HEADER_VALUE.fullmatch(value):
         raise ConfigurationError(
             f"The value for {name} cannot be sent: it begins or ends with a blank, or holds a line break, a control character or a letter "
@@ -214,11 +217,9 @@ class TokenAuth(Auth):
 
     def _replace(self, stale: Token | None, caller: Caller) -> Token:
         token = self._token = self._store.renew(stale, lambda current: self._obtain(caller, current))
-        self._renew_at = None
-        if token.expires_at:
-            # A token that lives shorter than `early_seconds` would otherwise be renewed before every call.
-            half_life = (token.expires_at - self._clock()) / 2
-            self._renew_at = token.expires_at - min(self._early, max(half_life, timedelta()))
+        left = token.expires_at - self._clock() if token.expires_at else timedelta()
+        # A token that lives shorter than `early_seconds`, or by the vendor's clock is over already, is not renewed before every call.
+        self._renew_at = token.expires_at - min(self._early, left / 2) if left > timedelta() else None
         return token
 
     def _replace_early(self, token: Token, caller: Caller) -> Token:
