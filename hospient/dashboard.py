@@ -38,7 +38,7 @@ DAYS = 14
 TRACKED_RUNS = 24
 """Runs in a card's strip: a day of hourly syncs."""
 WAITING = 6
-"""Postings shown; the list has the rest."""
+"""Operations shown; the list has the rest."""
 STUCK = (OperationStatus.UNKNOWN, OperationStatus.DEAD)
 
 
@@ -56,7 +56,7 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "headline": headline(cards),
         "may_connect": bool(reach(request, Role.MANAGER)),
         "has_hotels": bool(reach(request)),
-        "waiting": [posting(operation) for operation in waiting.select_related("integration__hotel")[:WAITING]],
+        "waiting": [waiting_operation(operation) for operation in waiting.select_related("integration__hotel")[:WAITING]],
         "waiting_count": sum(shown["stuck"] for shown in cards),
         "chart": chart(integrations) if integrations else None,
     }
@@ -141,7 +141,7 @@ def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, 
     if row.status == IntegrationStatus.ERROR and operator:
         return {"label": "Test the connection", "post": to("test")}
     if stuck:
-        return {"label": "Look at the postings", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
+        return {"label": "Look at the operations", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
     if row.last_sync_at is None and streams and operator:
         return {"label": "Sync now", "post": to("sync"), "fields": {"stream": streams[0].name}}
     return {"label": "Open", "url": to("change"), "quiet": True}
@@ -157,11 +157,11 @@ def headline(cards: list[dict[str, Any]]) -> dict[str, str]:
         verb = "needs" if len(broken) == 1 else "need"
         return {"colour": "danger", "text": f"{names}{more} {verb} attention."}
     if stuck:
-        return {"colour": "warning", "text": f"{stuck} posting waits for you." if stuck == 1 else f"{stuck} postings wait for you."}
+        return {"colour": "warning", "text": f"{stuck} operation waits for you." if stuck == 1 else f"{stuck} operations wait for you."}
     return {"colour": "success", "text": "Everything works."}
 
 
-def posting(operation: Operation) -> dict[str, Any]:
+def waiting_operation(operation: Operation) -> dict[str, Any]:
     return {
         "label": operation_label(operation),
         "status": operation.get_status_display(),
@@ -195,7 +195,7 @@ def chart(integrations: list[Integration]) -> dict[str, str]:
         "datasets": [
             {"label": "Records stored", "data": stored, "backgroundColor": "var(--color-primary-500)", "borderRadius": 3, "yAxisID": "y"},
             {
-                "type": "line", "label": "Failed runs", "data": failures, "borderColor": "var(--hsp-chart-bad)",
+                "type": "line", "label": "Failed runs", "data": failures, "order": -1, "borderColor": "var(--hsp-chart-bad)",
                 "backgroundColor": "var(--hsp-chart-bad)", "pointRadius": 3, "borderWidth": 2, "yAxisID": "failures",
             },
         ],

@@ -19,6 +19,8 @@ MOST = 99
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of links the user may follow."""
     is_superuser = request.user.is_superuser
+    if not (is_superuser or reach(request)):
+        return [{"items": [_link("Dashboard", "index", "space_dashboard")]}]
     groups: list[tuple[str, list[dict[str, Any] | None]]] = [
         ("", [_link("Dashboard", "index", "space_dashboard")]),
         (
@@ -26,11 +28,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 _link("Integrations", "integrations_integration_changelist", "cable", _integrations_in_error(request)),
                 _link("Sync runs", "integrations_syncrun_changelist", "sync"),
-                _link("Outbox", "integrations_operation_changelist", "outbox", _stuck_operations(request)),
+                _link("Operations", "integrations_operation_changelist", "arrow_outward", _stuck_operations(request)),
                 _link("Inbox", "webhooks_webhookevent_changelist", "inbox", _dead_events(request)),
                 _link("Rejected records", "integrations_rejectedrecord_changelist", "block", _rejected_records(request)),
                 _link("Conflicts", "integrations_conflict_changelist", "call_split", _conflicts(request)),
-                _link("Log", "integrations_integrationlog_changelist", "receipt_long"),
+                _link("Logs", "integrations_integrationlog_changelist", "receipt_long"),
             ],
         ),
         (

@@ -1,4 +1,4 @@
-"""Everything with one cause on one page, in order: the webhook that came in, the sync and the posting it led to, every call."""
+"""Everything with one cause on one page, in order: the webhook that came in, the sync and the operation it led to, every call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def cause(request: HttpRequest, correlation_id: str) -> HttpResponse:
     if not moments:
         raise Http404
     moments.sort(key=lambda moment: moment.at)
-    shown = [{"moment": moment, "when": local_time(moment.at, moment.integration.hotel)} for moment in moments]
+    shown = [{"moment": moment, "when": local_time(moment.at, moment.integration.hotel, seconds=True)} for moment in moments]
     context = {**admin.site.each_context(request), "title": "Cause", "correlation_id": correlation_id, "moments": shown, "most": MOST}
     return TemplateResponse(request, "console/cause.html", context)
 

@@ -4,7 +4,7 @@ Owns scoping of lists and choices, permissions by role, and the filters for hote
 permissions are not asked. The admin of every app builds on it.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -19,7 +19,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import DropdownFilter
-from unfold.decorators import display
 
 from hotels.access import hotels_of, visible
 from hotels.models import Hotel, Role
@@ -33,7 +32,7 @@ def reach(request: HttpRequest, role: Role = Role.VIEWER) -> Collection[int]:
     return known[role]
 
 
-def local_time(moment: datetime | None, hotel: Hotel) -> SafeString | str:
+def local_time(moment: datetime | None, hotel: Hotel, *, seconds: bool = False) -> SafeString | str:
     """Show a time as the clock in the hotel's lobby shows it; the title has the zone and UTC."""
     if moment is None:
         return ""
@@ -44,7 +43,7 @@ def local_time(moment: datetime | None, hotel: Hotel) -> SafeString | str:
         moment.isoformat(),
         hotel.time_zone,
         date_format(timezone.localtime(moment, timezone.get_fixed_timezone(0)), "j M Y H:i:s"),
-        date_format(local, "j M, H:i" if this_year else "j M Y, H:i"),
+        date_format(local, ("j M, H:i" if this_year else "j M Y, H:i") + (":s" if seconds else "")),
     )
 
 
@@ -56,6 +55,26 @@ def local_day(moment: datetime | None, hotel: Hotel) -> str:
 def colours(choices: type[models.TextChoices], **named: str) -> dict[str, str]:
     """Colour the labels of a state: the named ones as told (`dirty="warning"`), the others grey."""
     return {**dict.fromkeys(choices.values, "default"), **named}
+
+
+def label(text: Any, colour: str = "default") -> SafeString:
+    """Show a state in words and colour."""
+    return format_html('<span class="hsp-label hsp-{}">{}</span>', colour, text)
+
+
+def state_column(field: str, palette: Mapping[str, str], description: str) -> Callable[[ModelAdmin, Any], SafeString]:
+    """Make the column, or the line of a form, that shows a field with choices as a coloured label."""
+
+    @admin.display(description=description, ordering=field)
+    def column(model_admin: ModelAdmin, row: Any) -> SafeString:
+        value = getattr(row, field)
+        return label(getattr(row, f"get_{field}_display")(), palette.get(value, "default"))
+
+    return column
+
+
+def archive_label(row: Any) -> SafeString:
+    return label("Archived", "warning") if row.archived_at else label("In use", "success")
 
 
 class HotelFilter(DropdownFilter):
@@ -120,6 +139,11 @@ class HotelAdmin(ModelAdmin):
         hotels = reach(request, role)
         return self.hotel_id(obj) in hotels if obj is not None else bool(hotels)
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Leave the hotel out for a user who has only one."""
+        columns = super().get_list_display(request)
+        return [column for column in columns if column != "hotel" or len(reach(request)) > 1]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return visible(super().get_queryset(request), request.user, self.hotel_path)
 
@@ -174,9 +198,9 @@ class RecordAdmin(HotelAdmin):
         named = {name for fieldset in self.get_fieldsets(request, obj) for line in fieldset[1]["fields"] for name in _flat(line)}
         return [name for name in named if name not in self.editable]
 
-    @display(description="State", label={"Archived": "warning", "In use": "success"})
-    def state(self, obj: Model) -> str:
-        return "Archived" if obj.archived_at else "In use"
+    @admin.display(description="State")
+    def state(self, obj: Model) -> SafeString:
+        return archive_label(obj)
 
     @admin.display(description="Archived")
     def archived(self, obj: Model) -> str:

@@ -1,9 +1,8 @@
 """Guest checks with their lines, as they were posted and as they stand."""
 
 from django.contrib import admin
-from unfold.decorators import display
 
-from hotels.admin.base import ArchiveFilter, HotelFilter, ReadOnlyInline, VendorRecordAdmin, colours, local_time
+from hotels.admin.base import ArchiveFilter, HotelFilter, ReadOnlyInline, VendorRecordAdmin, colours, local_time, state_column
 from hotels.models import CheckStatus, GuestCheck, GuestCheckLine
 
 CHECK_COLOURS = colours(CheckStatus, pending="info", open="info", closed="success", voided="warning", unknown="danger")
@@ -31,9 +30,7 @@ class GuestCheckAdmin(VendorRecordAdmin):
         ("Record", {"fields": ("created", "archived", "changed")}),
     )
 
-    @display(description="Status", label=CHECK_COLOURS, ordering="status")
-    def status_label(self, check: GuestCheck) -> tuple[str, str]:
-        return check.status, check.get_status_display()
+    status_label = state_column("status", CHECK_COLOURS, "Status")
 
     @admin.display(description="Posted", ordering="created_at")
     def created(self, check: GuestCheck) -> str:

@@ -4,9 +4,9 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.formats import number_format
-from unfold.decorators import display
+from django.utils.safestring import SafeString
 
-from hotels.admin.base import ArchiveFilter, HotelFilter, ReadOnlyInline, RecordAdmin, VendorRecordAdmin
+from hotels.admin.base import ArchiveFilter, HotelFilter, ReadOnlyInline, RecordAdmin, VendorRecordAdmin, archive_label
 from hotels.models import MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList
 
 
@@ -29,9 +29,9 @@ class VariationInline(ReadOnlyInline):
     def price_text(self, variation: MenuVariation) -> str:
         return price(variation)
 
-    @display(description="State", label={"Archived": "warning", "In use": "success"})
-    def state(self, variation: MenuVariation) -> str:
-        return "Archived" if variation.archived_at else "In use"
+    @admin.display(description="State")
+    def state(self, variation: MenuVariation) -> SafeString:
+        return archive_label(variation)
 
 
 @admin.register(MenuItem)

@@ -1,9 +1,9 @@
 """What guests say, and what they are told."""
 
 from django.contrib import admin
-from unfold.decorators import display
+from django.utils.safestring import SafeString
 
-from hotels.admin.base import ArchiveFilter, HotelFilter, VendorRecordAdmin, colours, local_time
+from hotels.admin.base import ArchiveFilter, HotelFilter, VendorRecordAdmin, colours, label, local_time, state_column
 from hotels.models import ChatMessage, Feedback, Notification, NotificationStatus, Priority
 
 RATING_COLOURS = {1: "danger", 2: "danger", 3: "warning", 4: "success", 5: "success"}
@@ -21,9 +21,9 @@ class FeedbackAdmin(VendorRecordAdmin):
         ("Who and when", {"fields": ("guest_name", "room_number", "submitted", "archived")}),
     )
 
-    @display(description="Rating", label=RATING_COLOURS, ordering="rating")
-    def rating_label(self, feedback: Feedback) -> tuple[int, str] | None:
-        return (feedback.rating, f"{feedback.rating} of 5") if feedback.rating else None
+    @admin.display(description="Rating", ordering="rating")
+    def rating_label(self, feedback: Feedback) -> SafeString | str:
+        return label(f"{feedback.rating} of 5", RATING_COLOURS[feedback.rating]) if feedback.rating else ""
 
     @admin.display(description="Guest")
     def guest_name(self, feedback: Feedback) -> str:
@@ -63,14 +63,7 @@ class NotificationAdmin(SentMessageAdmin):
         ("To whom and when", {"fields": ("guest", "room_number", "sent", "archived")}),
     )
 
-    @display(
-        description="Status",
-        label=colours(NotificationStatus, delivered="success", read="success", sent="info", failed="danger"),
-        ordering="status",
+    status_label = state_column(
+        "status", colours(NotificationStatus, delivered="success", read="success", sent="info", failed="danger"), "Status"
     )
-    def status_label(self, notification: Notification) -> tuple[str, str]:
-        return notification.status, notification.get_status_display()
-
-    @display(description="Priority", label=colours(Priority, high="warning", urgent="danger"), ordering="priority")
-    def priority_label(self, notification: Notification) -> tuple[str, str]:
-        return notification.priority, notification.get_priority_display()
+    priority_label = state_column("priority", colours(Priority, high="warning", urgent="danger"), "Priority")

@@ -1,9 +1,8 @@
 """Rooms, and who stays in them. The property management system tells; nothing is changed here."""
 
 from django.contrib import admin
-from unfold.decorators import display
 
-from hotels.admin.base import ArchiveFilter, HotelFilter, VendorRecordAdmin, colours
+from hotels.admin.base import ArchiveFilter, HotelFilter, VendorRecordAdmin, colours, state_column
 from hotels.models import Housekeeping, Occupancy, Reservation, ReservationStatus, Room
 
 HOUSEKEEPING_COLOURS = colours(
@@ -25,13 +24,9 @@ class RoomAdmin(VendorRecordAdmin):
         ("Now", {"fields": ("housekeeping_label", "housekeeping_original", "occupancy_label", "discrepancy", "archived", "changed")}),
     )
 
-    @display(description="Housekeeping", label=HOUSEKEEPING_COLOURS, ordering="housekeeping")
-    def housekeeping_label(self, room: Room) -> tuple[str, str]:
-        return room.housekeeping, room.get_housekeeping_display()
+    housekeeping_label = state_column("housekeeping", HOUSEKEEPING_COLOURS, "Housekeeping")
 
-    @display(description="Occupancy", label=colours(Occupancy, occupied="info"), ordering="occupancy")
-    def occupancy_label(self, room: Room) -> tuple[str, str]:
-        return room.occupancy, room.get_occupancy_display()
+    occupancy_label = state_column("occupancy", colours(Occupancy, occupied="info"), "Occupancy")
 
     @admin.display(description="Seen by housekeeping")
     def discrepancy(self, room: Room) -> str:
@@ -55,6 +50,4 @@ class ReservationAdmin(VendorRecordAdmin):
         ("Record", {"fields": ("archived", "changed")}),
     )
 
-    @display(description="Status", label=RESERVATION_COLOURS, ordering="status")
-    def status_label(self, reservation: Reservation) -> tuple[str, str]:
-        return reservation.status, reservation.get_status_display()
+    status_label = state_column("status", RESERVATION_COLOURS, "Status")

@@ -8,19 +8,15 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from hotels.admin.base import HotelAdmin, HotelFilter, reach
+from hotels.admin.base import HotelAdmin, HotelFilter, label, reach
 from hotels.models import Hotel, Membership, Role
 
-ROLE_COLOURS = {"Viewer": "default", "Operator": "info", "Manager": "success"}
-
-
-def role_word(membership: Membership) -> str:
-    """Return the role without its explanation: "Operator"."""
-    return str(membership.get_role_display()).partition(":")[0]
+ROLE_COLOURS = {Role.VIEWER: "default", Role.OPERATOR: "info", Role.MANAGER: "success"}
 
 
 class SuperuserOnly:
@@ -100,7 +96,7 @@ class HotelsAdmin(HotelAdmin):
     def get_prepopulated_fields(self, request: HttpRequest, obj: Model | None = None) -> dict[str, Any]:
         return {} if obj else dict(self.prepopulated_fields)
 
-    @display(description="Integrations")
+    @admin.display(description="Integrations")
     def integration_count(self, hotel: Hotel) -> int:
         return hotel.integrations_count
 
@@ -129,6 +125,7 @@ class MembershipAdmin(HotelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.is_superuser
 
-    @display(description="Role", label=ROLE_COLOURS, ordering="role")
-    def role_label(self, membership: Membership) -> str:
-        return role_word(membership)
+    @admin.display(description="Role", ordering="role")
+    def role_label(self, membership: Membership) -> SafeString:
+        word, _, means = str(membership.get_role_display()).partition(": ")
+        return format_html("{} {}", label(word, ROLE_COLOURS[membership.role]), means)

@@ -82,12 +82,15 @@ class HistoryAdmin(HotelAdmin):
     paginator = InfinitePaginator
     ordering = ("-id",)  # newest first by the primary key: no sort, whatever the filter
     sortable_by = ()
+    compressed_fields = False
+    change_form_template = "console/history_form.html"
     show_full_result_count = False
 
     @admin.display(description="Integration")
     def integration_link(self, row: Any) -> SafeString:
         url = reverse("admin:integrations_integration_change", args=[row.integration_id])
-        return format_html('<a class="hsp-link" href="{}">{}</a> {}', url, row.integration, _test_badge(row.integration))
+        link = '<span class="hsp-named"><a class="hsp-link" href="{}">{}</a> {}</span>'
+        return format_html(link, url, row.integration, _test_badge(row.integration))
 
     @admin.display(description="When")
     def when(self, row: Any) -> SafeString | str:

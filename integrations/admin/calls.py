@@ -203,7 +203,7 @@ def view(model_admin: Any, request: HttpRequest, integration: Integration, name:
         if form.is_bound and form.is_valid():
             answer = _perform(service, declared, form, context)
             if isinstance(answer, Operation):
-                model_admin.log_change(request, integration, f"{declared.label}: posting {answer.pk}.")
+                model_admin.log_change(request, integration, f"{declared.label}: operation {answer.pk}.")
                 level = messages.SUCCESS if answer.status == OperationStatus.DONE else messages.WARNING
                 messages.add_message(request, level, outcome_sentence(answer))
                 return HttpResponseRedirect(reverse("admin:integrations_operation_change", args=[answer.pk]))

@@ -12,7 +12,7 @@ from unfold import widgets
 from hotels.access import hotels_of
 from hotels.admin.base import local_day
 from hotels.models import Role
-from integrations.admin.display import KINDS, setup_page
+from integrations.admin.display import KINDS, is_called, setup_page
 from integrations.admin.fields import aliases, form_field, humanise, is_secret
 from integrations.exceptions import HospientError, InvalidInput
 from integrations.models import Integration
@@ -78,7 +78,7 @@ class ConnectionForm(forms.Form):
             del self.fields["hotel"]
         else:
             self.fields["hotel"].queryset = hotels_of(user, Role.MANAGER)
-        if not manifest.webhooks:
+        if not is_called(manifest):
             del self.fields["webhook_url"], self.fields["webhook_secret"]
         for name, info in manifest.config.model_fields.items():
             self.fields[f"config.{name}"] = form_field(name, info)

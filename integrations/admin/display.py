@@ -71,6 +71,11 @@ def state_in_words(integration: Integration, *, has_waiting: bool = False) -> st
     return "Something waits for you" if has_waiting else "Works"
 
 
+def is_called(manifest: Manifest) -> bool:
+    """Say whether the vendor calls us, so that there is an address and a secret to give it. One that is polled does not."""
+    return manifest.webhooks is not None and manifest.webhooks.verifier != "polling"
+
+
 # --- problems ------------------------------------------------------------------------------------------------------------------
 
 

@@ -81,7 +81,7 @@ def form_field(name: str, info: FieldInfo, *, required: bool | None = None) -> f
     if SecretStr in kinds:
         return _secret(info, {**common, "initial": None})
     if several := next((options for kind in kinds if (options := _several(kind))), None):
-        boxes = widgets.UnfoldAdminCheckboxSelectMultiple()
+        boxes = widgets.UnfoldAdminCheckboxSelectMultipleWidget()
         return forms.MultipleChoiceField(choices=several, widget=boxes, **common)
     if choices := _choices(info.annotation):
         blank = [] if common["required"] or "initial" in common else [("", "–")]

@@ -29,7 +29,7 @@ def history_of(integration: Integration) -> list[dict[str, Any]]:
     return [
         tab("Runs", integration.sync_runs.all(), "Nothing was synced yet. Choose a stream above and sync it.", _run),
         tab("Log", integration.logs.all(), "Nothing was called yet. Test the connection to see its first entry.", _log),
-        tab("Postings", integration.operations.all(), "Nothing was posted yet.", _operation),
+        tab("Operations", integration.operations.all(), "Nothing was posted yet.", _operation),
         tab("Rejected", integration.rejected_records.filter(resolved_at__isnull=True), "No record is rejected.", _rejected),
         tab(
             "Conflicts", integration.conflicts.filter(applied_at__isnull=True), "Hotel and vendor never changed the same field.", _conflict

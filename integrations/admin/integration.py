@@ -20,15 +20,15 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from hotels.admin.base import HotelAdmin, HotelFilter, local_day, local_time
+from hotels.admin.base import HotelAdmin, HotelFilter, local_day, local_time, state_column
 from hotels.models import Role
 from integrations.admin import calls, connection
-from integrations.admin.display import KINDS, RUN, STATUS, environment_badge, manifest_of, standing_problem, state_in_words
+from integrations.admin.display import KINDS, RUN, STATUS, environment_badge, is_called, manifest_of, standing_problem, state_in_words
 from integrations.admin.history import history_of
 from integrations.exceptions import HospientError
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunMode, SyncRun, Trigger
 from integrations.services import service_for, setup
-from integrations.services.manifest import Kind
+from integrations.services.manifest import Kind, Manifest
 from integrations.services.service import IntegrationService
 
 
@@ -55,9 +55,7 @@ class IntegrationAdmin(HotelAdmin):
         manifest = manifest_of(row)
         return [row.provider_name, manifest.name if manifest else f"{row.provider} is not installed here"]
 
-    @display(description="Status", label=STATUS, ordering="status")
-    def status_label(self, row: Integration) -> tuple[str, str]:
-        return row.status, row.get_status_display()
+    status_label = state_column("status", STATUS, "Status")
 
     @admin.display(description="Environment", ordering="environment")
     def environment_label(self, row: Integration) -> SafeString:
@@ -80,7 +78,7 @@ class IntegrationAdmin(HotelAdmin):
         if not row.stuck_count:
             return ""
         url = reverse("admin:integrations_operation_changelist")
-        words = "posting" if row.stuck_count == 1 else "postings"
+        words = "operation" if row.stuck_count == 1 else "operations"
         return format_html('<a class="hsp-link" href="{}?integration={}">{} {}</a>', url, row.pk, row.stuck_count, words)
 
     # --- addresses and permissions ---------------------------------------------------------------------------------------------
@@ -201,11 +199,11 @@ class IntegrationAdmin(HotelAdmin):
             may_operate=self.may(request, Role.OPERATOR, row),
             may_manage=self.may(request, Role.MANAGER, row),
             history=history_of(row),
-            **(self.offers_of(row) if manifest else {}),
+            **(self.offers_of(row, manifest) if manifest else {}),
         )
         return TemplateResponse(request, "console/integration.html", context)
 
-    def offers_of(self, row: Integration) -> dict[str, Any]:
+    def offers_of(self, row: Integration, manifest: Manifest) -> dict[str, Any]:
         """Return what the provider offers: streams with their last run, operations, credentials, webhooks."""
         latest = SyncRun.objects.filter(integration=row).exclude(mode=RunMode.REFRESH).order_by().values("stream").annotate(Max("id"))
         runs = {run.stream: run for run in SyncRun.objects.filter(pk__in=[entry["id__max"] for entry in latest])}
@@ -216,7 +214,7 @@ class IntegrationAdmin(HotelAdmin):
             streams.append({"stream": stream, "run": run, **shown})
         credentials = [entry | {"since": local_day(entry["set_at"], row.hotel)} for entry in setup.describe_credentials(row)]
         webhook = None
-        if manifest_of(row).webhooks:
+        if is_called(manifest):
             secrets = [secret for secret in row.webhook_secrets.all() if secret.is_active]
             webhook = {"address": row.webhook_url or f"{settings.PUBLIC_URL}/api/webhooks/{row.pk}", "secrets": len(secrets)}
         return {"streams": streams, "calls": calls.offered(row), "credentials": credentials, "webhook": webhook}

@@ -5,12 +5,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
-from unfold.decorators import display
 
 from hotels.access import visible
-from hotels.admin.base import HotelAdmin
+from hotels.admin.base import HotelAdmin, state_column
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, row_link
 from integrations.admin.display import LOG, pretty_json, problem
 from integrations.models import Direction, Integration, IntegrationLog
@@ -33,11 +33,20 @@ class IntegrationLogAdmin(HistoryAdmin):
     search_help_text = "Find everything with a correlation id"
     change_form_outer_before_template = "console/problem.html"
     fieldsets = (
-        ("What happened", {"fields": ("integration_link", "operation_name", "operation_type", "way", "status_label", "answer", "took", "attempt", "when", "cause")}),
-        ("Records", {"fields": ("records",)}),
+        (
+            None,
+            {
+                "fields": (
+                    ("integration_link", "operation_name", "operation_type"),
+                    ("status_label", "answer", "took"),
+                    ("way", "attempt", "when"),
+                    ("cause", "records"),
+                )
+            },
+        ),
         ("Request", {"fields": ("request_json",)}),
         ("Response", {"fields": ("response_json",)}),
-    )  # fmt: skip
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         """Name the integrations instead of joining their hotels: the database then reads along an index."""
@@ -67,17 +76,16 @@ class IntegrationLogAdmin(HistoryAdmin):
     def way(self, log: IntegrationLog) -> str:
         return ARROWS.get(Direction(log.direction), log.direction)
 
-    @display(description="Outcome", label=LOG)
-    def status_label(self, log: IntegrationLog) -> tuple[str, str]:
-        return log.status, log.get_status_display()
+    status_label = state_column("status", LOG, "Outcome")
 
     @admin.display(description="Answer")
     def answer(self, log: IntegrationLog) -> str:
         return " ".join(part for part in (str(log.http_status or ""), log.error_code) if part)
 
     @admin.display(description="Took")
-    def took(self, log: IntegrationLog) -> str:
-        return f"{log.processing_time:,} ms" if log.processing_time < 10_000 else f"{log.processing_time / 1000:,.1f} s"
+    def took(self, log: IntegrationLog) -> SafeString:
+        text = f"{log.processing_time:,} ms" if log.processing_time < 10_000 else f"{log.processing_time / 1000:,.1f} s"
+        return format_html('<span class="hsp-time">{}</span>', text)
 
     @admin.display(description="Records")
     def records(self, log: IntegrationLog) -> str:

@@ -9,9 +9,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
-from unfold.decorators import display
 
-from hotels.admin.base import local_time
+from hotels.admin.base import local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, OperationFilter, row_link
 from integrations.admin.display import OPERATION, Problem, manifest_of, pretty_json, problem
@@ -67,11 +66,21 @@ class OperationAdmin(HistoryAdmin):
     search_help_text = "Find by the vendor's reference or the idempotency key"
     change_form_outer_before_template = "console/operation_status.html"
     fieldsets = (
-        ("Posting", {"fields": ("integration_link", "label", "status_label", "vendor_reference", "about", "idempotency_key", "requested_by", "cause")}),
-        ("Times", {"fields": ("when", "done", "attempts", "next_attempt")}),
+        (
+            None,
+            {
+                "fields": (
+                    ("integration_link", "label", "status_label"),
+                    ("vendor_reference", "about", "requested_by"),
+                    ("when", "done", "next_attempt"),
+                    ("attempts", "idempotency_key", "cause"),
+                )
+            },
+        ),
         ("Sent", {"fields": ("payload_json",)}),
         ("Answer", {"fields": ("answer_json",)}),
-    )  # fmt: skip
+    )
+    change_form_template = "admin/change_form.html"  # with its history: who tried it again
 
     def get_urls(self) -> list[Any]:
         retry = self.admin_site.admin_view(self.retry_view)
@@ -124,9 +133,7 @@ class OperationAdmin(HistoryAdmin):
     def label(self, operation: Operation) -> str:
         return operation_label(operation)
 
-    @display(description="State", label=OPERATION)
-    def status_label(self, operation: Operation) -> tuple[str, str]:
-        return operation.status, operation.get_status_display()
+    status_label = state_column("status", OPERATION, "State")
 
     @admin.display(description="About")
     def about(self, operation: Operation) -> str:
@@ -150,7 +157,7 @@ class OperationAdmin(HistoryAdmin):
 
 
 def outcome_sentence(operation: Operation) -> str:
-    """Say in words what became of a posting."""
+    """Say in words what became of a operation."""
     label = operation_label(operation)
     if operation.status == OperationStatus.DONE:
         reference = f" The vendor's reference is {operation.vendor_reference}." if operation.vendor_reference else ""

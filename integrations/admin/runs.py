@@ -13,9 +13,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
-from unfold.decorators import display
 
-from hotels.admin.base import ReadOnlyInline, local_time
+from hotels.admin.base import ReadOnlyInline, label, local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, StreamFilter, row_link
 from integrations.admin.display import RUN, WINNER, Problem, pretty_json, problem
@@ -106,13 +105,34 @@ class SyncRunAdmin(HistoryAdmin):
     )
     list_select_related = ("integration__hotel", "requested_by")
     linked_lookups = ("correlation_id",)
-    inlines = (RejectedInline, ConflictInline)
     change_form_outer_before_template = "console/run_progress.html"
     fieldsets = (
-        ("Run", {"fields": ("integration_link", "stream", "mode", "window", "trigger", "requested_by", "cause")}),
-        ("Counts", {"fields": ("created_count", "updated_count", "unchanged_count", "deleted_count", "rejected_count", "conflict_count", "page_count")}),
-        ("Times", {"fields": ("when", "started", "finished", "took", "attempts")}),
-    )  # fmt: skip
+        (
+            "Run",
+            {
+                "fields": (
+                    ("integration_link", "stream", "mode"),
+                    ("trigger", "requested_by", "window"),
+                    ("when", "started", "finished"),
+                    ("took", "attempts", "cause"),
+                )
+            },
+        ),
+        (
+            "Counts",
+            {
+                "fields": (
+                    ("created_count", "updated_count", "unchanged_count", "deleted_count"),
+                    ("rejected_count", "conflict_count", "page_count", "total"),
+                )
+            },
+        ),
+    )
+
+    def get_inlines(self, request: HttpRequest, obj: SyncRun | None) -> list[type[ReadOnlyInline]]:
+        """Show what was rejected or in conflict only where something was."""
+        shown = ((RejectedInline, obj and obj.rejected_count), (ConflictInline, obj and obj.conflict_count))
+        return [inline for inline, count in shown if count]
 
     def get_urls(self) -> list[Any]:
         progress = self.admin_site.admin_view(never_cache(require_GET(self.progress_view)))
@@ -134,9 +154,7 @@ class SyncRunAdmin(HistoryAdmin):
     def what(self, run: SyncRun) -> SafeString:
         return row_link(run, run.stream.replace("_", " ").capitalize())
 
-    @display(description="Outcome", label=RUN)
-    def status_label(self, run: SyncRun) -> tuple[str, str]:
-        return run.status, run.get_status_display()
+    status_label = state_column("status", RUN, "Outcome")
 
     @admin.display(description="Counts")
     def counts(self, run: SyncRun) -> str:
@@ -225,9 +243,9 @@ class ConflictAdmin(HistoryAdmin):
     def what(self, conflict: Conflict) -> SafeString:
         return row_link(conflict, f"{conflict.record_type.replace('_', ' ')} {conflict.external_id}".capitalize())
 
-    @display(description="Kept", label=WINNER)
-    def winner_label(self, conflict: Conflict) -> tuple[str, str]:
-        return conflict.winner, f"{conflict.get_winner_display()}'s"
+    @admin.display(description="Kept")
+    def winner_label(self, conflict: Conflict) -> SafeString:
+        return label(f"{conflict.get_winner_display()}'s", WINNER[conflict.winner])
 
     @admin.display(description="Decided otherwise")
     def applied(self, conflict: Conflict) -> str:
