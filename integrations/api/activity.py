@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from hotels.api.base import find
 from integrations.api import filters, serializers
-from integrations.api.base import IntegrationView, acts, answer
+from integrations.api.base import OUTCOMES, IntegrationView, answer
 from integrations.models import Conflict, IntegrationLog, Operation, RejectedRecord, SyncRun
 from integrations.services import service_for
 
@@ -87,7 +87,7 @@ class OperationView(OfIntegration, RetrieveAPIView):
 class RetryView(IntegrationView):
     calls_vendor = True
 
-    @acts(None)
+    @extend_schema(request=None, responses=OUTCOMES)
     def post(self, request: Request, integration_id: int, operation_id: int) -> Response:
         """Try an operation again that gave up, or whose outcome is unknown. It still acts once."""
         operation = find(Operation.objects.filter(integration=self.integration), pk=operation_id)

@@ -10,10 +10,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from pydantic import BaseModel
 from rest_framework.exceptions import NotFound, Throttled, ValidationError
-from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from hotels import access
 from hotels.api.base import find, require
@@ -26,7 +26,7 @@ from integrations.models import Integration, Operation, OperationStatus
 _KEY = re.compile(r"[\x21-\x7e]{1,192}")
 
 
-class IntegrationView(GenericAPIView):
+class IntegrationView(APIView):
     """Base of the views of one integration. Another hotel's integration is not found before anything else is looked at."""
 
     role = Role.OPERATOR
@@ -80,6 +80,11 @@ class VendorView(IntegrationView):
         return super().handle_exception(exc)
 
 
+def own_or_vendors(name: str) -> OpenApiParameter:
+    """Document an id in an address; see `addresses.reference`."""
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.PATH, description="The vendor's id; `id:12` is Hospient's own id 12.")
+
+
 def answer(operation: Operation) -> Response:
     """Render a write: 201 when the vendor has done it, 202 when it goes on by itself. Raises OperationFailed when it will not."""
     if operation.status == OperationStatus.DEAD:
@@ -87,22 +92,18 @@ def answer(operation: Operation) -> Response:
     return Response(OperationSerializer(operation).data, 201 if operation.status == OperationStatus.DONE else 202)
 
 
-def acts(body: type[BaseModel] | None, example: dict[str, Any] | None = None) -> Callable[[Callable], Callable]:
+OUTCOMES = {
+    201: OpenApiResponse(OperationSerializer, "The vendor has done it."),
+    202: OpenApiResponse(OperationSerializer, "Kept and tried again by itself; look at the operation to see how it ends."),
+}
+"""What `answer` renders, for the API's description."""
+
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key acts once, however often it is sent."
+)
+
+
+def acts(body: type[BaseModel], example: dict[str, Any]) -> Callable[[Callable], Callable]:
     """Document a method that writes at the vendor and returns `answer(...)`."""
-    examples = [OpenApiExample("Example", example, request_only=True)] if example else []
-    return extend_schema(
-        request=body,
-        examples=examples,
-        responses={
-            201: OpenApiResponse(OperationSerializer, "The vendor has done it."),
-            202: OpenApiResponse(OperationSerializer, "Kept and tried again by itself; look at the operation to see how it ends."),
-        },
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                OpenApiTypes.STR,
-                OpenApiParameter.HEADER,
-                description="The same key acts once, however often it is sent.",
-            )
-        ],
-    )
+    examples = [OpenApiExample("Example", example, request_only=True)]
+    return extend_schema(request=body, examples=examples, responses=OUTCOMES, parameters=[_IDEMPOTENCY_KEY])

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from hotels.api.serializers import ChatMessageSerializer, FeedbackSerializer, NotificationSerializer
 from integrations.api.addresses import reference
-from integrations.api.base import VendorView, acts, answer
+from integrations.api.base import VendorView, acts, answer, own_or_vendors
 from integrations.services.guest_management import GuestManagementService
 from integrations.services.inputs import ChatMessageInput, FeedbackInput, NotificationInput, NotificationStatusInput, read
 
@@ -98,6 +98,7 @@ class NotificationsView(GuestManagementView):
         return answer(self.service.post_notification(request.data, idempotency_key=self.idempotency_key))
 
 
+@extend_schema(parameters=[own_or_vendors("notification_id")])
 class NotificationStatusView(GuestManagementView):
     @acts(NotificationStatusInput, {"status": "read"})
     def put(self, request: Request, integration_id: int, notification_id: int | str) -> Response:
@@ -106,6 +107,7 @@ class NotificationStatusView(GuestManagementView):
         return answer(self.service.update_notification_status(notification_id, status, idempotency_key=self.idempotency_key))
 
 
+@extend_schema(parameters=[own_or_vendors("guest_id")])
 class PreferencesView(GuestManagementView):
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request, integration_id: int, guest_id: int | str) -> Response:

@@ -92,8 +92,8 @@ class IntegrationsView(ListAPIView):
 @extend_schema(tags=["integrations"])
 class IntegrationDetailView(IntegrationView):
     role = Role.MANAGER
-    serializer_class = serializers.IntegrationSerializer
 
+    @extend_schema(responses=serializers.IntegrationSerializer)
     def get(self, request: Request, integration_id: int) -> Response:
         """How an integration is set up, and how it is doing. Never a secret."""
         return Response(serializers.IntegrationSerializer(self.integration).data)

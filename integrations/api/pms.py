@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hotels.api.serializers import GuestSerializer, RoomSerializer
-from integrations.api.base import VendorView, acts, answer
+from integrations.api.base import VendorView, acts, answer, own_or_vendors
 from integrations.services.inputs import ChargeInput, CheckInInput, CheckOutInput, GuestChangesInput, RequestInput
 from integrations.services.pms import PmsService
 
@@ -80,6 +80,7 @@ class RoomStatusView(PmsView):
         return Response(RoomSerializer(self.service.get_room_status(room_number)[0]).data)
 
 
+@extend_schema(parameters=[own_or_vendors("guest_id")])
 class GuestView(PmsView):
     @extend_schema(responses=GuestSerializer)
     def get(self, request: Request, integration_id: int, guest_id: int | str) -> Response:

@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hotels.api.serializers import GuestCheckSerializer
-from integrations.api.base import VendorView, acts, answer
+from integrations.api.base import VendorView, acts, answer, own_or_vendors
 from integrations.services.inputs import GuestCheckInput, VoidInput, read
 from integrations.services.pos import PosService
 
@@ -33,6 +33,7 @@ class ChecksView(PosView):
         return answer(self.service.post_guest_check(request.data, idempotency_key=self.idempotency_key))
 
 
+@extend_schema(parameters=[own_or_vendors("check_id")])
 class CheckView(PosView):
     @extend_schema(responses=GuestCheckSerializer)
     def get(self, request: Request, integration_id: int, check_id: int | str) -> Response:
@@ -40,6 +41,7 @@ class CheckView(PosView):
         return Response(GuestCheckSerializer(self.service.get_check_status(check_id)).data)
 
 
+@extend_schema(parameters=[own_or_vendors("check_id")])
 class VoidView(PosView):
     @acts(VoidInput, {"reason": "Guest request"})
     def post(self, request: Request, integration_id: int, check_id: int | str) -> Response:

@@ -1,0 +1,3 @@
+"""What the tests across apps share: people, hotels, and a vendor that offers everything and calls nobody."""
+
+from integrations.tests.conftest import *  # noqa: F403
