@@ -79,6 +79,21 @@ class Ids:
         return taken
 
 
+def select(model: type[models.Model], columns: Sequence[str], *, one_of: tuple[str, Sequence[str]], **equal: Any) -> list[tuple[Any, ...]]:
+    """Return rows where a column is `one_of` many texts: one parameter, however many there are."""
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(column) for column in columns)
+    column, values = one_of
+    if connection.vendor == "postgresql":
+        condition, many = f"{quote(column)} = ANY(%s)", list(values)
+    else:
+        condition, many = f"{quote(column)} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+    where = " AND ".join([*(f"{quote(name)} = %s" for name in equal), condition])
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {names} FROM {quote(model._meta.db_table)} WHERE {where}", [*equal.values(), many])  # noqa: S608
+        return cursor.fetchall()
+
+
 def insert(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Insert rows given as values in the order of `columns`."""
     rows = list(rows)

@@ -8,7 +8,7 @@ owns the transaction: a page and its checkpoint are committed together.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ from integrations.sync.conflicts import Decision, Rule, Rules, decide
 from integrations.sync.rows import Incoming, Table, as_stored, encoder
 
 _READ_AT_ONCE = 1000
+_REMEMBERED = 10_000
+"""How many rows that others point to a reconciler keeps in mind, of each type: categories, taxes, the guests of a page."""
 _REFERENCE_COLUMNS = (
     "integration_id", "record_type", "external_id", "object_id", "snapshot", "content_hash", "source_version", "source_updated_at",
     "synced_at", "deleted_at", "matched_by",
@@ -35,6 +37,8 @@ _table = lru_cache(maxsize=None)(Table)
 _encoder = lru_cache(maxsize=None)(encoder)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+POINTED_TO = {record_type for binding in BINDINGS.values() for _, record_type in binding.relations.values()}
 
 Related = Mapping[str, Mapping[str, int]]
 """Relation or link of a record -> external id -> primary key of the hotel's row."""
@@ -85,6 +89,7 @@ class Reconciler:
         self.run = run
         self.rules = Rules.of(integration)
         self.ids = bulk.Ids()
+        self._remembered: dict[str, dict[str, int]] = defaultdict(dict)
         self.now = timezone.now()
 
     def store(self, records: Iterable[Record]) -> Counts:
@@ -119,11 +124,25 @@ class Reconciler:
     def _known(self, record_type: str, external_ids: Sequence[str]) -> dict[str, Known]:
         found: dict[str, Known] = {}
         for start in range(0, len(external_ids), _READ_AT_ONCE):
-            rows = ExternalReference.objects.filter(
-                integration=self.integration, record_type=record_type, external_id__in=external_ids[start : start + _READ_AT_ONCE]
-            ).values_list("external_id", "id", "object_id", "content_hash", "source_version", "source_updated_at", "deleted_at")
-            found |= {row[0]: Known(*row[1:]) for row in rows}
+            rows = bulk.select(
+                ExternalReference,
+                ("external_id", "id", "object_id", "content_hash", "source_version", "source_updated_at", "deleted_at"),
+                one_of=("external_id", external_ids[start : start + _READ_AT_ONCE]),
+                integration_id=self.integration.pk,
+                record_type=record_type,
+            )
+            found |= {row[0]: Known(*row[1:4], row[4], *map(_moment, row[5:])) for row in rows}
         return found
+
+    def _ids_of(self, record_type: str, external_ids: set[str]) -> dict[str, int]:
+        """Return the hotel's rows of what others point to; what was found once is not asked again."""
+        remembered = self._remembered[record_type]
+        if missing := [external_id for external_id in external_ids if external_id not in remembered]:
+            if len(remembered) > _REMEMBERED:
+                remembered.clear()
+                missing = list(external_ids)
+            remembered.update((external_id, row.object_id) for external_id, row in self._known(record_type, missing).items())
+        return {external_id: remembered[external_id] for external_id in external_ids if external_id in remembered}
 
     def _related(self, binding: Binding, values: Iterable[Any], ids: Mapping[str, int] = _NOTHING) -> Related:
         """Resolve what records or snapshots point to; `ids` are rows of the same type that are only now being written."""
@@ -135,7 +154,7 @@ class Reconciler:
                 pointed = value.get(name) if isinstance(value, dict) else getattr(value, name)
                 wanted.update([pointed] if isinstance(pointed, str) else pointed or ())
             wanted.discard("")
-            found = {external_id: row.object_id for external_id, row in self._known(record_type, list(wanted)).items()}
+            found = self._ids_of(record_type, wanted)
             related[name] = found | {key: ids[key] for key in wanted & ids.keys()} if record_type == binding.record_type else found
         return related
 
@@ -253,6 +272,8 @@ class Reconciler:
 
     def _fill_pending(self, binding: Binding, ids: Mapping[str, int]) -> None:
         """Point to the records that have come now whatever waited for them."""
+        if binding.record_type not in POINTED_TO:
+            return
         waiting = list(PendingLink.objects.filter(integration=self.integration, record_type=binding.record_type, external_id__in=list(ids)))
         for link in waiting:
             BINDINGS[link.source_type].model.objects.filter(pk=link.source_id).update(**{f"{link.attribute}_id": ids[link.external_id]})
@@ -410,6 +431,11 @@ class Reconciler:
             if as_stored(column, was) != as_stored(column, ours[column.column]):
                 return True
         return False
+
+
+def _moment(value: Any) -> datetime | None:
+    """Read a time as the database gives it to a plain cursor: SQLite keeps text in UTC."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
 
 
 def apply_records(integration: Integration, records: Iterable[Record], run: SyncRun | None = None) -> Counts:

@@ -176,6 +176,8 @@ class Runner:
         query = self._query()
         if self.run.mode == RunMode.INCREMENTAL and query.cursor is None:
             self._save(mode=RunMode.FULL)  # nothing to start from: this run reads everything
+        unresolved = RejectedRecord.objects.filter(integration_id=self.run.integration_id, stream=self.run.stream, resolved_at__isnull=True)
+        self._had_rejected = unresolved.exists()
         reconciler = Reconciler(self.run.integration, self.run)
         pages = self.pages(query)
         try:
@@ -229,6 +231,8 @@ class Runner:
             for record, reason in counts.rejected
         ]
         RejectedRecord.objects.bulk_create(rows)
+        if not self._had_rejected:
+            return
         # A record that came through this time is a problem no more.
         taken = [record.external_id for record in page.records if record.external_id]
         refused = {row.external_id for row in rows}
