@@ -1,7 +1,10 @@
 """The project's settings as the tests want them; `pytest --pg` puts a real PostgreSQL under them."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 
 from hospient.settings import *  # noqa: F403
 from tests import postgres
@@ -16,9 +19,11 @@ if "--pg" in sys.argv or os.environ.get("TEST_PG_HOST"):
         }
     }
 else:
-    # A file, not memory: threads and other processes see the same database, as they do outside of tests.
-    DATABASES["default"]["NAME"] = VAR_DIR / "tests.sqlite3"  # noqa: F405
-    DATABASES["default"]["TEST"] = {"NAME": VAR_DIR / "tests.sqlite3"}  # noqa: F405
+    # A file, not memory: threads and other processes see the same database, as they do outside of tests. One folder for each process.
+    folder = tempfile.mkdtemp(prefix="hospient-tests-")
+    atexit.register(shutil.rmtree, folder, True)
+    DATABASES["default"]["NAME"] = f"{folder}/tests.sqlite3"  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": f"{folder}/tests.sqlite3"}  # noqa: F405
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
