@@ -57,10 +57,6 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _text(value: Any) -> str:
-    return str(value)
-
-
 def _rating(value: Any) -> int:
     if not isinstance(value, int | Decimal) or value not in range(1, 6):
         raise RecordRejected(f"The rating {value} is not a whole number from 1 to 5.")
@@ -110,7 +106,7 @@ class ObjectMap:
         if row.get("IsDeleted"):
             return self.gone(row["Id"], updated_at)
         try:
-            values = {name: _READERS.get(name, _text)(row[column]) for name, column in self.fields.items() if row.get(column) is not None}
+            values = {name: _READERS.get(name, str)(row[column]) for name, column in self.fields.items() if row.get(column) is not None}
         except ValueError as error:
             raise RecordRejected(f"Salesforce sent a value that cannot be read: {error}") from error
         if self.preferences:
