@@ -433,9 +433,9 @@ class Reconciler:
         return False
 
 
-def _moment(value: Any) -> datetime | None:
-    """Read a time as the database gives it to a plain cursor: SQLite keeps text in UTC."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+def _moment(value: datetime | None) -> datetime | None:
+    """Read a time as a plain cursor gives it: SQLite's is UTC, but does not say so."""
+    return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
 def apply_records(integration: Integration, records: Iterable[Record], run: SyncRun | None = None) -> Counts:
