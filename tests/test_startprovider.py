@@ -1,6 +1,6 @@
 """A new vendor is one folder: made by a command, found by the registry, tested by the suite every vendor inherits, gone without a trace."""
 
-import importlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -53,8 +53,9 @@ def test_new_provider_passes_the_contract_as_created_and_leaves_no_trace_when_de
     outcome = subprocess.run(tests, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120)
     assert outcome.returncode == 0, outcome.stdout[-4000:]
     assert "passed" in outcome.stdout
-    style = subprocess.run([sys.executable, "-m", "ruff", "check", str(folder)], cwd=settings.BASE_DIR, capture_output=True, text=True)
-    assert style.returncode == 0, style.stdout
+    if importlib.util.find_spec("ruff"):  # not everybody who runs the tests has the linter
+        style = subprocess.run([sys.executable, "-m", "ruff", "check", str(folder)], cwd=settings.BASE_DIR, capture_output=True, text=True)
+        assert style.returncode == 0, style.stdout
 
     shutil.rmtree(folder)
     forget_providers()
