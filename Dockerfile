@@ -2,12 +2,12 @@
 FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-RUN useradd --create-home hospient && mkdir var staticfiles && chown hospient var staticfiles
+RUN useradd --create-home hospient && mkdir var && chown hospient var
 COPY requirements.txt requirements-scale.txt ./
 RUN pip install --no-cache-dir -r requirements-scale.txt
 COPY . .
-RUN python manage.py collectstatic --noinput
 USER hospient
+RUN python manage.py collectstatic --noinput
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", "hospient.wsgi:application"]

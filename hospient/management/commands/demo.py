@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hotels.models import Guest, Hotel, Membership, MenuItem, Reservation, ReservationStatus, Role, Room
-from integrations.models import Integration, Operation, SyncRun, Trigger
+from integrations.models import ExternalReference, Integration, Operation, Trigger
 from integrations.services import service_for, setup
 from integrations.simulators.catalogue import SimulatedVendor, simulated_vendors
 from integrations.simulators.server import RunningSimulator, start
@@ -115,7 +115,8 @@ class Command(BaseCommand):
                 self.report(integration, "feedback", feedback)
 
     def post_and_void(self, integration: Integration, service: Any) -> None:
-        item = MenuItem.live.filter(hotel=integration.hotel, variations__price__gt=0).order_by("pk").first()
+        known = ExternalReference.objects.filter(integration=integration, record_type="menu_item", deleted_at=None)
+        item = MenuItem.live.filter(pk__in=known.values("object_id"), variations__price__gt=0).order_by("pk").first()
         if item is None:
             return
         variation = item.variations.filter(archived_at=None, price__gt=0).first()
@@ -168,7 +169,7 @@ class Command(BaseCommand):
         for integration in rows:
             integration.refresh_from_db()
             last = integration.last_sync_at.strftime("%H:%M:%S UTC") if integration.last_sync_at else "never"
-            stored = sum(run.created_count + run.unchanged_count for run in SyncRun.objects.filter(integration=integration))
+            stored = ExternalReference.objects.filter(integration=integration, deleted_at=None).count()
             table.add_row(
                 f"{integration.provider_name} ({integration.provider})", integration.get_status_display(), last, f"{stored:,} records"
             )
@@ -187,19 +188,8 @@ class Command(BaseCommand):
         """Serve console and API, and run a worker, each in a process of its own."""
         environment = os.environ | {"PUBLIC_URL": f"http://127.0.0.1:{port}", "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")}
         python = [sys.executable]
-        web = [
-            *python,
-            "-m",
-            "granian",
-            "--interface",
-            "wsgi",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--no-ws",
-            "hospient.wsgi:application",
-        ]
+        web = [*python, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+        web += ["--blocking-threads", "4", "--log-level", "warning", "hospient.wsgi:application"]
         commands = [web, [*python, "manage.py", "worker", "--threads", "2"]]
         started = [subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment) for command in commands]  # noqa: S603
         try:

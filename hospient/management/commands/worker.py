@@ -15,7 +15,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from integrations import tasks
-from webhooks import inbox
+from webhooks import tasks as webhook_tasks
 
 logger = logging.getLogger("hospient.worker")
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         while not tasks.stopping.wait(TICK_SECONDS):
             try:
                 tasks.tick()
-                inbox.work_due()
+                webhook_tasks.tick()
                 engine.recover()
                 cache.set("worker_seen_at", timezone.now().isoformat(), timeout=600)
             except Exception:  # a database that restarts must not end the worker

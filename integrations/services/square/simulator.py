@@ -263,3 +263,18 @@ def _moment(text: str) -> datetime:
 
 def _count(values: Any) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
+
+
+def connection(url: str) -> dict[str, Any]:
+    """Return what a hotel would enter to connect to this simulator at `url`."""
+    return {
+        "integration_type": "pos",
+        "provider_name": "Square POS",
+        "environment": "sandbox",
+        "config": {"base_url": url},
+        "credentials": {"access_token": TOKEN, "location_id": RESTAURANT},
+        "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
+    }
+
+
+simulator = SquareSimulator
