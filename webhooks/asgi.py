@@ -13,6 +13,7 @@ import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from random import getrandbits
 from typing import Any
 
 import django
@@ -25,7 +26,6 @@ from django.db import Error as DatabaseError  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
-from integrations.transport import correlation  # noqa: E402
 from webhooks.delivery import Delivery, Outcome, client_address, join_headers, refusal  # noqa: E402
 from webhooks.exceptions import BodyTooSlow  # noqa: E402
 from webhooks.facts import Facts  # noqa: E402
@@ -54,7 +54,7 @@ class LeanDoor:
     def __init__(self) -> None:
         self.ingest = Ingest()
         self._writer = ThreadPoolExecutor(1, "writer")
-        self._readers = ThreadPoolExecutor(2, "reader")
+        self._reader = ThreadPoolExecutor(1, "reader")
         self._waiting: list[tuple[Checked, asyncio.Future[Outcome]]] = []
         self._is_writing = False
         self._reading: dict[int, asyncio.Future[Facts]] = {}
@@ -72,8 +72,9 @@ class LeanDoor:
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
             await send({"type": "lifespan.startup.complete"})
-        self._writer.shutdown()  # what was taken in is stored and answered first
-        self._readers.shutdown()
+        for thread in (self._writer, self._reader):
+            thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
+            thread.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Outcome:
@@ -90,7 +91,7 @@ class LeanDoor:
             received_at=datetime.now(UTC),
             path_secret=target[2] or "",
             address=client_address((scope.get("client") or ("",))[0], headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES),
-            correlation_id=correlation.new(),
+            correlation_id=f"{getrandbits(128):032x}",  # the system's randomness costs ten times as much
         )
         try:
             facts = await self._facts(head.integration_id)
@@ -122,7 +123,7 @@ class LeanDoor:
         return await asyncio.shield(reading)
 
     def _on_thread(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._readers, _guarded, function, *arguments)
+        return asyncio.get_running_loop().run_in_executor(self._reader, _guarded, function, *arguments)
 
     # --- storing in groups -----------------------------------------------------------------------------------------------------
 

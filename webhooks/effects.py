@@ -4,7 +4,6 @@ Works a batch of one integration's events, in their order, and says of each how 
 does. Late events are harmless because what is newer is kept, and because a read always brings the newest.
 """
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -109,7 +108,7 @@ class _Batch:
         return [self._read_batches[row.batch_id][row.event_id]]
 
     def _parse(self, row: WebhookEvent) -> list[InboundEvent]:
-        events = read_events(self.parsers.by(row.verified_by), row.headers, decode_json(bytes(row.body)))
+        events = read_events(self.parsers.whole(row.verified_by), row.headers, decode_json(bytes(row.body)))
         if events is None:
             raise UnexpectedResponse("The vendor's event is not in a shape this provider can read; it is kept as it came.")
         return events
@@ -122,8 +121,8 @@ class _Batch:
                 batch_id=row.pk,
                 integration_id=row.integration_id,
                 verified_by=row.verified_by,
-                headers=json.dumps({}),
-                body=b"",
+                headers={},
+                body="",
                 correlation_id=row.correlation_id,
                 received_at=row.received_at,
             )

@@ -7,6 +7,7 @@ taken, unless something newer is stored). Called by ingest and by the inbox.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from integrations.exceptions import RecordRejected
@@ -17,7 +18,7 @@ from webhooks.exceptions import BodyUnreadable
 Mapper = Callable[[Mapping[str, Any], str], Record]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Effect:
     """What an event of our own scheme is about, and what it does."""
 
@@ -31,6 +32,16 @@ class Effect:
     """Record fields that make it a whole object when all of them are told."""
     sets: Mapping[str, str] = field(default_factory=dict)
     """What the event itself says of the object."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return where to look for the object's id, in both ways of writing names."""
+        return tuple(spelling for name in (*self.ids, "id", "external_id") for spelling in (name, _camel(name)))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _menu_item(data: Mapping[str, Any], currency: str) -> Record:
@@ -93,33 +104,39 @@ EVENTS: Mapping[str, Effect] = {
 }
 
 
-def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[InboundEvent]:
-    """Return the event of one delivery; a type that is not in the table is returned too, and kept. Raises BodyUnreadable."""
+def outline(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
+    """Return the event of one delivery without a look at what it tells of its object. Raises BodyUnreadable."""
     if not isinstance(body, dict):
         raise BodyUnreadable("The body is not a JSON object with event_type and data.")
     event_type = body.get("event_type") or body.get("type")  # Standard Webhooks calls it type
     data = body.get("data") or {}
     if not isinstance(event_type, str) or not isinstance(data, dict):
         raise BodyUnreadable("The body needs an event_type (a text) and data (an object).")
-    event = InboundEvent(
-        event_type=event_type,
-        event_id=_id(body.get("event_id")),
-        occurred_at=_moment(body.get("occurred_at") or body.get("timestamp")),
-    )
     effect = EVENTS.get(event_type)
-    return [_about(event, effect, data, currency) if effect else event]
+    return [
+        InboundEvent(
+            event_type=event_type,
+            event_id=_text(body.get("event_id")),
+            occurred_at=_moment(body.get("occurred_at") or body.get("timestamp")),
+            object_type=effect.object_type if effect else "",
+            object_id=next((found for name in effect.names if (found := _text(data.get(name)))), "") if effect else "",
+            refresh=effect.streams if effect else (),
+        )
+    ]
 
 
-def _about(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str) -> InboundEvent:
+def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[InboundEvent]:
+    """Return the event of one delivery with all it tells; a type that is not in the table is returned too, and kept."""
+    [event] = outline(headers, body)
+    effect = EVENTS.get(event.event_type)
+    data = body.get("data") or {}
+    record = _record(event, effect, data, currency) if effect and event.object_id else None
+    if effect is None or record is None:
+        return [event]
     given = mapping.Fields(data)
-    object_id = given.text(*effect.ids, "id", "external_id")
-    event = replace(event, object_type=effect.object_type, object_id=object_id, refresh=effect.streams)
-    record = _record(event, effect, data, currency) if object_id else None
-    if record is None:
-        return event
     told = tuple(f.name for f in fields(record) if f.name not in _KEPT and (getattr(record, f.name) != f.default or _named(f.name, given)))
     is_whole = all(getattr(record, name) not in (None, "", "unknown", ()) for name in effect.whole)
-    return replace(event, records=(record,), told=told, refresh=() if is_whole else event.refresh)
+    return [replace(event, records=(record,), told=told, refresh=() if is_whole else event.refresh)]
 
 
 _KEPT = {field.name for field in fields(Record)} | {"currency"}
@@ -145,12 +162,15 @@ def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], curren
     )
 
 
-def _id(value: Any) -> str:
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return str(value)
+def _text(value: Any) -> str:
+    """Read an id; a number is taken too."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
-    raise BodyUnreadable("The event_id is neither a text nor a number.")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise BodyUnreadable("An id in the body is neither a text nor a number.")
 
 
 def _moment(value: Any) -> datetime | None:

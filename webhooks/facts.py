@@ -36,10 +36,15 @@ class Parsers:
     """What reads an integration's bodies, by the verifier that let them in."""
 
     ours: Parser
-    vendors: Parser
+    vendors: Parser | None
 
-    def by(self, verified_by: str) -> Parser:
-        return self.ours if verified_by in OUR_SCHEMES else self.vendors
+    def outline(self, verified_by: str) -> Parser:
+        """Return what reads enough of a body to store it."""
+        return self.vendors if self.vendors and verified_by not in OUR_SCHEMES else events.outline
+
+    def whole(self, verified_by: str) -> Parser:
+        """Return what reads all of a body."""
+        return self.vendors if self.vendors and verified_by not in OUR_SCHEMES else self.ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,7 @@ def _nobody(integration_id: int) -> Facts:
         url="",
         verifiers=(make("body", {}),),
         secrets=(Secret(secrets.token_hex()),),
-        parsers=Parsers(events.parse, events.parse),
+        parsers=Parsers(events.outline, None),
         exists=False,
     )
 
@@ -99,7 +104,7 @@ def parsers_of(integration: Integration) -> Parsers:
     """Return what reads an integration's bodies."""
     ours = partial(events.parse, currency=integration.hotel.currency)
     declared = _declared(integration)
-    return Parsers(ours, declared.parse if declared else ours)
+    return Parsers(ours, declared.parse if declared else None)
 
 
 def facts_of(integration: Integration) -> Facts:

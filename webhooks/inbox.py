@@ -316,11 +316,11 @@ def _poll_key(integration_id: int) -> str:
 
 def _polled(integration: Integration, event: Any) -> Row:
     return row_of(
-        read_events(parsers_of(integration).by(POLLING), {}, event) or [],
+        read_events(parsers_of(integration).outline(POLLING), {}, event) or [],
         integration_id=integration.pk,
         verified_by=POLLING,
-        headers=json.dumps({}),
-        body=without_card_data(json.dumps(event, default=str)).encode(),
+        headers={},
+        body=without_card_data(json.dumps(event, default=str)),
         correlation_id=correlation.new(),
         received_at=timezone.now(),
     )

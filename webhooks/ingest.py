@@ -48,8 +48,9 @@ class Row(NamedTuple):
     verified_by: str
     is_batch: bool
     batch_id: int | None
-    headers: str
-    body: bytes
+    headers: Mapping[str, str]
+    body: str
+    """JSON."""
     correlation_id: str
     received_at: datetime
 
@@ -169,12 +170,12 @@ def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list
 def _row(delivery: Delivery, facts: Facts, verifier: Verifier, decoded: Any) -> Row:
     text = delivery.body.decode() if verifier.keeps_body else json.dumps(decoded)
     return row_of(
-        read_events(facts.parsers.by(verifier.name), delivery.headers, decoded) or [],
+        read_events(facts.parsers.outline(verifier.name), delivery.headers, decoded) or [],
         own_id=delivery.headers.get(verifier.id_header, "") if verifier.id_header else "",
         integration_id=facts.integration_id,
         verified_by=verifier.name,
-        headers=json.dumps({name: value for name, value in delivery.headers.items() if _is_kept(name)}),
-        body=without_card_data(text).encode(),
+        headers={name: value for name, value in delivery.headers.items() if _is_kept(name)},
+        body=without_card_data(text),
         correlation_id=delivery.correlation_id,
         received_at=delivery.received_at,
     )
@@ -234,12 +235,20 @@ def _is_kept(name: str) -> bool:
 
 _COLUMNS = ", ".join(Row._fields)
 _CONSTANT = {"status": "'pending'", "attempts": "0", "error_code": "''", "error_message": "''", "outcome": "''"}
-_TABLE = WebhookEvent._meta.db_table
-_ARRAYS = "%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::boolean[], %s::bigint[], %s::jsonb[], %s::bytea[], %s::text[], %s::timestamptz[]"
-_INSERT = f"INSERT INTO {_TABLE} ({_COLUMNS}, {', '.join(_CONSTANT)})"
+_INSERT = f"INSERT INTO {WebhookEvent._meta.db_table} ({_COLUMNS}, {', '.join(_CONSTANT)})"
 _ONCE = "ON CONFLICT (integration_id, event_id) DO NOTHING RETURNING integration_id, event_id"
-# Arrays keep the statement the same for any number of rows.
-_POSTGRESQL = f"{_INSERT} SELECT *, {', '.join(_CONSTANT.values())} FROM unnest({_ARRAYS}) {_ONCE}"  # noqa: S608
+_MARKS = f"({', '.join(['%s'] * len(Row._fields))}, {', '.join(_CONSTANT.values())})"
+# One parameter for any number of rows: PostgreSQL takes them apart in a third of the time the driver needs to put each into the statement.
+_POSTGRESQL = f"""
+    {_INSERT}
+    SELECT integration_id, event_id, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
+           correlation_id, received_at, {", ".join(_CONSTANT.values())}
+    FROM json_to_recordset(%s::json) AS event (
+        integration_id bigint, event_id text, event_type text, object_key text, verified_by text, is_batch boolean, batch_id bigint,
+        headers jsonb, body text, correlation_id text, received_at timestamptz
+    )
+    {_ONCE}
+"""  # noqa: S608
 
 
 def store(rows: Sequence[Row]) -> list[bool]:
@@ -248,12 +257,10 @@ def store(rows: Sequence[Row]) -> list[bool]:
         return []
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(_POSTGRESQL, [list(column) for column in zip(*rows, strict=True)])
+            cursor.execute(_POSTGRESQL, [json.dumps([row._asdict() for row in rows], default=str)])
         else:
-            marks = f"({', '.join(['%s'] * len(Row._fields))}, {', '.join(_CONSTANT.values())})"
-            adapt = connection.ops.adapt_datetimefield_value
-            values = [value for row in rows for value in (*row[:-1], adapt(row.received_at))]
-            cursor.execute(f"{_INSERT} VALUES {', '.join([marks] * len(rows))} {_ONCE}", values)
+            values = [value for row in rows for value in _for_sqlite(row)]
+            cursor.execute(f"{_INSERT} VALUES {', '.join([_MARKS] * len(rows))} {_ONCE}", values)
         stored = set(cursor.fetchall())
     answers = []
     for row in rows:
@@ -261,3 +268,8 @@ def store(rows: Sequence[Row]) -> list[bool]:
         answers.append(key in stored)
         stored.discard(key)
     return answers
+
+
+def _for_sqlite(row: Row) -> tuple[Any, ...]:
+    received_at = connection.ops.adapt_datetimefield_value(row.received_at)
+    return row._replace(headers=json.dumps(row.headers), body=row.body.encode(), received_at=received_at)

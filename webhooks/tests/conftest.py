@@ -1,7 +1,6 @@
 """An integration that takes our own scheme, and both doors to send to."""
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from webhooks.tests import doors
 SECRET = "a-webhook-secret-of-the-tests"
 
 Connect = Callable[..., Integration]
-serve_lean = lru_cache(maxsize=1)(doors.serve_lean)
 
 
 @pytest.fixture
@@ -36,7 +34,13 @@ def connect(hotel: Hotel) -> Connect:
     return make
 
 
+@pytest.fixture(scope="session")
+def lean_port(django_db_setup: None) -> Iterator[int]:
+    with doors.lean_server() as port:
+        yield port
+
+
 @pytest.fixture(params=["view", "lean"])
-def door(request: pytest.FixtureRequest, transactional_db: None) -> Iterator[doors.Door]:
+def door(request: pytest.FixtureRequest, transactional_db: None, lean_port: int) -> doors.Door:
     """Each door in turn. Both must answer alike."""
-    yield doors.ViewDoor() if request.param == "view" else doors.LeanDoor(serve_lean())
+    return doors.ViewDoor() if request.param == "view" else doors.LeanDoor(lean_port)

@@ -8,7 +8,8 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from granian.constants import Interfaces
@@ -100,19 +101,24 @@ class LeanDoor:
             connection.close()
 
 
-def serve_lean() -> int:
-    """Serve the lean application from a thread for the rest of the process, and return its port."""
+@contextmanager
+def lean_server() -> Iterator[int]:
+    """Serve the lean application from a thread of this process, and yield its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = Server(lean_application, port=port, interface=Interfaces.ASGI, log_enabled=False)
-    threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True).start()
-    for _ in range(100):
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()), daemon=True)
+    thread.start()
+    while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return port
-        time.sleep(0.05)
-    raise RuntimeError("The lean door did not open.")
+                break
+        time.sleep(0.02)
+    yield port
+    loop.call_soon_threadsafe(server.stop)
+    thread.join(timeout=10)
 
 
 def signed(body: bytes, secret: str, **headers: str) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """What is let in, what is refused, and what is stored, at both doors."""
 
-import json
-
 from integrations.models import Integration
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
