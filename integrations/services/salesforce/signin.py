@@ -61,7 +61,11 @@ def _obtain(call: Caller, form: Mapping[str, str]) -> Token:
         if not refreshes:
             raise
         raise ReauthorizationRequired(
-            "Salesforce no longer takes the refresh token.", status=error.status, vendor_code=error.vendor_code
+            "Salesforce no longer takes the refresh token.",
+            provider=error.provider,
+            operation=error.operation,
+            status=error.status,
+            vendor_code=error.vendor_code,
         ) from error
     try:
         refresh_token = body.get("refresh_token") or form.get("refresh_token", "")
