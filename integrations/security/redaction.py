@@ -122,6 +122,9 @@ _DIGIT_RUN = re.compile(
     r"|(?<!\d)(?=\d(?:[ .\u00a0-]?\d){12})\d{3,}(?:[ .\u00a0-]\d{3,})*",
     re.I,
 )
+MAX_GROUPS = 6
+"""Nineteen digits, in groups of three at least."""
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 
 def mask_cards(text: str) -> str:
@@ -134,23 +137,24 @@ def _mask_run(match: re.Match[str]) -> str:
     run = match[0]
     if match["uuid"]:
         return run
-    groups = [group.span() for group in re.finditer(r"\d+", run)]
+    groups = [(group.start(), group.end(), group[0]) for group in re.finditer(r"\d+", run)]
     shown, done, first = "", 0, 0
     while first < len(groups):
-        start = groups[first][0]
-        for last in range(first, min(first + 6, len(groups))):
-            digits = re.sub(r"\D", "", run[start : groups[last][1]])
-            if 13 <= len(digits) <= 19 and _LIKE_CARD.match(digits) and _passes_luhn(digits):
+        start, digits = groups[first][0], ""
+        for last, (_, end, group) in enumerate(groups[first : first + MAX_GROUPS], first):
+            digits += group
+            if len(digits) > 19 or digits[0] not in "23456":
+                break
+            if len(digits) >= 13 and _LIKE_CARD.match(digits) and _passes_luhn(digits):
                 shown += f"{run[done:start]}{digits[:6]}…{digits[-4:]}"
-                done, first = groups[last][1], last
+                done, first = end, last
                 break
         first += 1
     return shown + run[done:]
 
 
 def _passes_luhn(digits: str) -> bool:
-    doubled = (int(digit) * 2 for digit in digits[-2::-2])
-    return (sum(int(digit) for digit in digits[::-2]) + sum(value - 9 if value > 9 else value for value in doubled)) % 10 == 0
+    return (sum(map(int, digits[::-2])) + sum(_DOUBLED[int(digit)] for digit in digits[-2::-2])) % 10 == 0
 
 
 # --- by known value ------------------------------------------------------------------------------------------------------------
