@@ -61,6 +61,10 @@ class Fields:
         value = self.get(*names)
         return "" if value is None or isinstance(value, dict | list) else str(value)
 
+    def objects(self, *names: str) -> list[Mapping[str, Any]]:
+        value = self.get(*names)
+        return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
     def id(self, *names: str) -> str:
         if not (value := self.text("id", "external_id", *names)):
             raise RecordRejected(f"There is no id: none of id, external_id, {', '.join(names)}.")
@@ -127,7 +131,7 @@ def menu_item(source: Mapping[str, Any], currency: str) -> MenuItem:
     if not (name := fields.text("name", "title")):
         raise RecordRejected("The menu item has no name.")
     currency = fields.text("currency") or currency
-    sold_as = fields.get("variations", "sizes") or [{"id": item_id, "price": fields.get("price", "unit_price")}]
+    sold_as = fields.objects("variations", "sizes") or [{"id": item_id, "price": fields.get("price", "unit_price")}]
     return MenuItem(
         external_id=item_id,
         updated_at=fields.moment("updated_at"),

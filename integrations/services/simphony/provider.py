@@ -45,7 +45,8 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
     @classmethod
     def auth(cls, config: Config, credentials: Credentials, tokens: TokenStore) -> Auth:
-        return TokenAuth(tokens, obtain=SignIn(config, credentials))
+        sign_in = SignIn(config, credentials)
+        return TokenAuth(tokens, obtain=sign_in, header=sign_in.header)
 
     @property
     def currency(self) -> str:
@@ -172,12 +173,12 @@ class SimphonyProvider(Provider[Config, Credentials]):
             found = [self._check(reference) for reference in query.external_ids]
             yield Page(records=[mapping.guest_check(check, self.currency) for check in found if check])
             return
-        since = (query.cursor or {}).get("since")
-        headers = self._posted(_time(since) - LOOK_BACK if since else None)
-        listed = sorted((header.get("openTime") or "", header["checkRef"]) for header in headers)
+        since = (query.cursor or {}).get("since", "")
+        headers = self._posted(datetime.fromisoformat(since) - LOOK_BACK if since else None)
+        listed = sorted((_time(header.get("openTime")), header["checkRef"]) for header in headers)
         after = tuple((query.checkpoint or {}).get("after") or ("", ""))
         waiting = [entry for entry in listed if entry > after]
-        newest = max([since or "", *(opened for opened, _ in listed)])
+        newest = max([since, *(opened for opened, _ in listed)])
         for start in range(0, len(waiting), CHECKS_A_PAGE):
             part = waiting[start : start + CHECKS_A_PAGE]
             found = [self._check(reference) for _, reference in part]
@@ -268,10 +269,13 @@ def _ids(menus: Mapping[str, Any]) -> set[str]:
     return {external_id for menu in menus.values() for external_id in menu["ids"] if external_id}
 
 
-def _time(text: str) -> datetime:
-    """Read Oracle's time, which is UTC whether or not it says so."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _time(text: Any) -> str:
+    """Write Oracle's time, which is UTC whether or not it says so, in one form; empty if it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return ""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def _part(value: str) -> str:

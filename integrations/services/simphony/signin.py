@@ -15,10 +15,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from integrations.exceptions import AuthenticationFailed, ReauthorizationRequired, RequestRejected, UnexpectedResponse
 from integrations.services.simphony.manifest import Config, Credentials
-from integrations.transport.auth import Caller, Token
+from integrations.transport.auth import Caller, Token, bearer
+from integrations.transport.client import Response
 
 REDIRECT_URI = "apiaccount://callback"
 """Nobody listens there: the code is read from the answer."""
+REFUSED_FOR = timedelta(minutes=30)
+"""How long a refused password is not sent again, by whichever worker. New credentials end it."""
 
 
 class SignIn:
@@ -35,7 +38,18 @@ class SignIn:
                 return self.refresh(call, current)
             except (AuthenticationFailed, RequestRejected):
                 pass  # the refresh token has ended or was used by somebody else; the password still counts
-        return self.sign_in(call)
+        try:
+            return self.sign_in(call)
+        except ReauthorizationRequired as refusal:
+            # Kept where the token would be, so that no other call sends the password again: a few more would lock the account.
+            refused = {"refused": refusal.message, "hint": refusal.hint}
+            return Token(access_token="", expires_at=datetime.now(UTC) + REFUSED_FOR, extra=refused)
+
+    def header(self, token: Token) -> Mapping[str, str]:
+        """Return the header of a call. Raises ReauthorizationRequired while the password stands refused."""
+        if "refused" in token.extra:
+            raise ReauthorizationRequired(token.extra["refused"], hint=token.extra["hint"], provider="simphony", operation="signin")
+        return bearer(token)
 
     def refresh(self, call: Caller, current: Token) -> Token:
         form = {"grant_type": "refresh_token", "refresh_token": current.refresh_token}
@@ -67,22 +81,18 @@ class SignIn:
         )
 
     def code(self, call: Caller, cookies: str) -> str:
-        """Send the password, once. A refusal stops everything until a person comes: trying again would lock the account."""
+        """Send the password, once."""
         form = {
             "username": self.credentials.username,
             "password": self.credentials.password.get_secret_value(),
             "orgname": self.config.org_short_name,
         }
         try:
-            answer = call("POST", f"{self.root}/signin", name="signin", form=form, headers={"Cookie": cookies}, safe=True).json()
+            answer = _fields(call("POST", f"{self.root}/signin", name="signin", form=form, headers={"Cookie": cookies}, safe=True))
         except AuthenticationFailed as error:
             raise ReauthorizationRequired(
                 "Simphony refused the API account's name or password.",
-                hint="Enter the account's current password and test the connection. Hospient does not try again by itself, so as not to lock the account.",
-                provider=error.provider,
-                operation=error.operation,
-                status=error.status,
-                correlation_id=error.correlation_id,
+                hint="Enter the account's current password. Hospient does not send the refused one again, so as not to lock the account.",
             ) from error
         code = parse_qs(urlsplit(answer.get("redirectUrl") or "").query).get("code")
         if not code:
@@ -94,8 +104,7 @@ class SignIn:
 
     def token(self, call: Caller, form: Mapping[str, str], *, name: str, cookies: str) -> Token:
         form = {**form, "client_id": self.credentials.client_id, "scope": "openid", "redirect_uri": REDIRECT_URI}
-        headers = {"Cookie": cookies} if cookies else {}
-        answer: Mapping[str, Any] = call("POST", f"{self.root}/token", name=name, form=form, headers=headers, safe=True).json()
+        answer = _fields(call("POST", f"{self.root}/token", name=name, form=form, headers={"Cookie": cookies}, safe=True))
         if not answer.get("id_token"):
             raise UnexpectedResponse("Simphony's sign-in answered without an id_token.")
         seconds = answer.get("expires_in")
@@ -104,6 +113,11 @@ class SignIn:
             refresh_token=answer.get("refresh_token", ""),  # a new one each time; stored together with the id_token
             expires_at=datetime.now(UTC) + timedelta(seconds=int(seconds)) if seconds else None,
         )
+
+
+def _fields(response: Response) -> Mapping[str, Any]:
+    answer = response.json()
+    return answer if isinstance(answer, Mapping) else {}
 
 
 def cookie_header(set_cookie: str) -> str:

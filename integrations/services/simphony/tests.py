@@ -1,3 +1,5 @@
+import base64
+import hmac
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from integrations.exceptions import (
     RecordRejected,
     RequestRejected,
     RetryableProviderError,
+    SignatureMismatch,
     UnexpectedResponse,
 )
 from integrations.records import GuestCheck, InboundEvent, MenuCategory, MenuItem, MenuVariation, StreamQuery
@@ -24,6 +27,8 @@ from integrations.services.simphony.signin import cookie_header
 from integrations.services.simphony.simulator import SimphonySimulator, connection
 from integrations.simulators.server import SimResponse
 from integrations.transport.auth import Token
+from webhooks.delivery import Delivery
+from webhooks.verifiers import Secret, make
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CONNECTION = connection("https://sts.example.com")
@@ -132,9 +137,18 @@ def test_spent_refresh_token_falls_back_to_the_password(contract) -> None:
 def test_wrong_password_is_sent_once_and_waits_for_a_person(contract) -> None:
     with contract.connected() as connection:
         connection.simulator.password = "changed at the portal"
-        with pytest.raises(ReauthorizationRequired, match="refused the API account"):
-            connection.provider.test_connection()
+        for _ in range(3):  # another worker, another job: the refusal is kept where the token would be
+            with pytest.raises(ReauthorizationRequired, match="refused the API account"):
+                connection.provider.test_connection()
         assert connection.simulator.counts["refused_signins"] == 1
+        assert "lock the account" in connection.tokens.load().extra["hint"]
+
+
+def test_password_that_must_be_changed_first_is_said_so(contract) -> None:
+    with contract.connected() as connection:
+        connection.simulator.signin = lambda request: SimResponse(json={"nextOp": "changePassword", "success": "true"})
+        with pytest.raises(ReauthorizationRequired, match="wants something else first: changePassword"):
+            connection.provider.test_connection()
 
 
 def test_cookies_of_the_sign_in_are_carried_over_whatever_their_dates_look_like() -> None:
@@ -409,3 +423,18 @@ def test_notifications_are_read_exactly() -> None:
     assert replace(second, event_id="") != replace(check, event_id="")
     assert manifest.webhooks.parse({}, fixture("webhook_menu_changed"))[0].refresh == ("categories", "menus")
     assert manifest.webhooks.parse({}, fixture("webhook_employees_changed"))[0].refresh == ()
+
+
+def test_notification_signed_as_oracle_documents_it_is_accepted_and_a_changed_one_is_not() -> None:
+    # Oracle's "Post Webhook": the Base64 of an HMAC-SHA256 over the body in ASCII; the key is what the subscriber's key decodes to.
+    key, body = base64.b64encode(b"k" * 32).decode(), (FIXTURES / "webhook_check_submitted.json").read_bytes()
+    digest = base64.b64encode(hmac.digest(b"k" * 32, body, "sha256")).decode()
+    verifier = make(manifest.webhooks.verifier, manifest.webhooks.parameters)
+    delivery = Delivery(
+        integration_id=1, headers={"digest": digest, "key-id": "key-1"}, path_secret="", body=body, received_at=datetime.now(UTC)
+    )
+    verifier.verify(delivery, [Secret(key, "key-1")], "")
+    with pytest.raises(SignatureMismatch):
+        verifier.verify(delivery._replace(body=body + b" "), [Secret(key, "key-1")], "")
+    with pytest.raises(SignatureMismatch):
+        verifier.verify(delivery, [Secret(key, "another-key")], "")
