@@ -83,15 +83,17 @@ class LeanDoor:
             return await self._health() if _HEALTH.fullmatch(scope["path"]) else _NOT_FOUND
         if scope["method"] != "POST":
             return _NOT_ALLOWED
+        now = datetime.now(UTC)
         headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         head = Delivery(
             integration_id=int(target[1]),
             headers=headers,
             body=b"",
-            received_at=datetime.now(UTC),
+            received_at=now,
             path_secret=target[2] or "",
             address=client_address((scope.get("client") or ("",))[0], headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES),
-            correlation_id=f"{getrandbits(128):032x}",  # the system's randomness costs ten times as much
+            # Begins with the time, so that its index grows at one end; the system's randomness would cost ten times as much.
+            correlation_id=f"{int(now.timestamp() * 1000):012x}{getrandbits(80):020x}",
         )
         try:
             facts = await self._facts(head.integration_id)

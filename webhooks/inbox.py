@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from integrations.exceptions import CircuitOpen, HospientError, RateLimited
 from integrations.models import Direction, Integration, IntegrationLog, IntegrationStatus, LogStatus, OperationType
+from integrations.security.redaction import redact
 from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
 from integrations.transport import correlation
@@ -282,6 +283,15 @@ def replay(events: QuerySet[WebhookEvent]) -> int:
     return replayable(events).update(
         status=EventStatus.PENDING, attempts=0, next_attempt_at=None, error_code="", error_message="", outcome="", processed_at=None
     )
+
+
+def shown_body(event: WebhookEvent) -> Any:
+    """Return an event's body fit for a screen: redacted, as JSON. Of an event out of a batch it is the batch's."""
+    body = bytes((event.batch or event).body)
+    try:
+        return redact(json.loads(body), max_items=20)
+    except ValueError:
+        return redact(body.decode(errors="replace"))
 
 
 # --- polling -------------------------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ class WebhookEvent(models.Model):
                 fields=["integration", "object_key", "id"], condition=Q(status__in=["pending", "processing"]), name="event_open_object"
             ),
             models.Index(fields=["lease_until"], condition=Q(status="processing"), name="event_lease"),
+            models.Index(fields=["correlation_id"], name="event_by_correlation"),
             models.Index(fields=["batch"], condition=Q(batch__isnull=False), name="event_of_batch"),
         ]
 

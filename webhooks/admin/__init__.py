@@ -1,0 +1,5 @@
+"""The inbox in the console."""
+
+from webhooks.admin import events
+
+__all__ = ["events"]
