@@ -170,7 +170,7 @@ class HotelAdmin(ModelAdmin):
             if queryset is None:
                 continue
             if queryset.model is Hotel:
-                field.queryset = hotels_of(request.user, self.change_role if change else self.add_role)
+                field.queryset = hotels_of(request.user)
             elif hasattr(queryset.model, "archived_at"):
                 field.queryset = visible(queryset, request.user).filter(
                     archived_at__isnull=True, hotel_id=self.hotel_id(obj) if obj else None

@@ -66,6 +66,6 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
         "title": title,
         "status": f"{conflict.get_winner_display()}'s kept",
-        "colour": WINNER[conflict.winner],
+        "colour": WINNER.get(conflict.winner, "default"),
         "text": f"Vendor: {conflict.vendor_value}. Hotel: {conflict.hotel_value}.",
     }

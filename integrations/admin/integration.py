@@ -161,11 +161,11 @@ class IntegrationAdmin(HotelAdmin):
         """Test with the values on the form. Nothing is stored."""
         if pk is not None:
             return connection.try_out(request, self.form_of(request, self.find(request, pk, Role.MANAGER)))
+        if not self.has_add_permission(request):
+            raise PermissionDenied
         chosen = connection.chosen(request)
         if chosen is None:
             raise Http404
-        if not self.has_add_permission(request):
-            raise PermissionDenied
         return connection.try_out(request, connection.ConnectionForm(request.POST, manifest=chosen[0], kind=chosen[1], user=request.user))
 
     # --- one integration -------------------------------------------------------------------------------------------------------

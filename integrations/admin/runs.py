@@ -245,7 +245,7 @@ class ConflictAdmin(HistoryAdmin):
 
     @admin.display(description="Kept")
     def winner_label(self, conflict: Conflict) -> SafeString:
-        return label(f"{conflict.get_winner_display()}'s", WINNER[conflict.winner])
+        return label(f"{conflict.get_winner_display()}'s", WINNER.get(conflict.winner, "default"))
 
     @admin.display(description="Decided otherwise")
     def applied(self, conflict: Conflict) -> str:
