@@ -415,7 +415,10 @@ def connection(url: str) -> dict[str, Any]:
             "transaction_codes": {"food": "2000", "beverage": "2010", "spa": "4100"},
             "default_transaction_code": "2000",
         },
-        "credentials": {"hotel_code": "SAND01", **{name: CREDENTIALS[name] for name in ("app_key", "client_id", "client_secret", "enterprise_id")}},
+        "credentials": {
+            "hotel_code": "SAND01",
+            **{name: CREDENTIALS[name] for name in ("app_key", "client_id", "client_secret", "enterprise_id")},
+        },
         "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
     }
 

@@ -40,7 +40,7 @@ class SimRoom:
                     "housekeepingStatus": self.seen,
                     "reservationStatusList": ["Arrived" if occupied else "NotReserved"],
                 },
-                "roomPersons": {"frontOfficePersons": str(occupied), "houseKeepingPersons": occupied},  # Oracle's examples have both
+                "roomPersons": {"frontOfficePersons": occupied, "houseKeepingPersons": occupied},
             },
         }
 
@@ -217,7 +217,7 @@ class SimHotel:
                 "arrivalDate": str(stay.arrival),
                 "departureDate": str(stay.departure),
                 "adultCount": stay.adults,
-                "childCount": str(stay.children),
+                "childCount": stay.children,
                 "roomClass": "ALL",
                 "roomType": stay.room_type,
                 "numberOfRooms": 1,
