@@ -615,6 +615,12 @@ class TestLog:
         assert "hotel:" not in text
         assert "aG90ZWw6" not in text
 
+    def test_nothing_of_a_call_is_in_a_repr_or_in_the_servers_own_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG")
+        with listening(plain_answer(b'{"s3cr3t": 1}', headers="no header at all s3cr3t\r\nSet-Cookie: s3cr3t\r\n")) as server:
+            answer = Desk(server.url).post(json={"x": "s3cr3t"}, headers={"X-Key": "s3cr3t"})
+        assert "s3cr3t" not in repr(answer) + caplog.text
+
     def test_call_without_an_answer_is_an_entry_too(self, vendor: Vendor, desk: Desk) -> None:
         vendor.fail("drop")
         with pytest.raises(ProviderUnavailable):

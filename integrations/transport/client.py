@@ -191,9 +191,13 @@ class Client:
             background.shutdown(wait=False)
 
     def _check_progress(self, call: Call, seen: set[int], limit: int) -> None:
-        what = "the same page twice" if hash((call.path, call.body)) in seen else f"more than {limit:,} pages"
-        if len(seen) >= limit or not what.startswith("more"):
-            raise UnexpectedResponse(f"{self._provider} sent {what}.", provider=self._provider, operation=call.name)
+        if hash((call.path, call.body)) in seen:
+            what = "the same page twice"
+        elif len(seen) >= limit:
+            what = f"more than {limit:,} pages"
+        else:
+            return
+        raise UnexpectedResponse(f"{self._provider} sent {what}.", provider=self._provider, operation=call.name)
 
     def close(self) -> None:
         """Close the connections."""

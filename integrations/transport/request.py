@@ -2,7 +2,7 @@
 
 import json as json_text
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypedDict
 from urllib.parse import quote, urlencode
@@ -38,9 +38,9 @@ class Call:
     method: str
     path: str
     """With the query; an absolute address stays one."""
-    headers: Mapping[str, str]
-    body: bytes | None
-    shown: Any
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+    shown: Any = field(repr=False)
     """The body before it was encoded, for the log."""
     is_safe: bool
     expect: Collection[int]

@@ -25,8 +25,8 @@ CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 @dataclass(kw_only=True)
 class Response:
     status: int
-    content: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Names in any case; several values of one name are joined with a comma."""
     url: str = ""
     provider: str = ""

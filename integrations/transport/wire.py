@@ -6,6 +6,7 @@ taken from the environment, because nothing here knows how. Touches no database,
 
 import http.client
 import io
+import logging
 import socket
 import time
 from collections.abc import Mapping
@@ -26,6 +27,9 @@ MAX_IDLE = 2
 """Connections kept open to one origin: one for the caller, one for looking ahead."""
 
 Origin = tuple[str, str, int]
+
+# It would print headers it cannot read, as they came, into our log.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class AnswerError(Exception):
@@ -51,8 +55,8 @@ class Outcome:
     """Some of the request left us: the vendor may act on it."""
     seconds: float = 0.0
     status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    content: bytes = field(default=b"", repr=False)
 
 
 class Flight:
