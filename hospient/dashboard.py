@@ -142,7 +142,7 @@ def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, 
         return {"label": "Test the connection", "post": to("test")}
     if stuck:
         return {"label": "Look at the operations", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
-    if row.last_sync_at is None and streams and operator:
+    if row.status == IntegrationStatus.ACTIVE and row.last_sync_at is None and streams and operator:
         return {"label": "Sync now", "post": to("sync"), "fields": {"stream": streams[0].name}}
     return {"label": "Open", "url": to("change"), "quiet": True}
 
@@ -203,7 +203,7 @@ def chart(integrations: list[Integration]) -> dict[str, str]:
     return {
         "data": json.dumps(data),
         "options": json.dumps(chart_options()),
-        "summary": f"{sum(stored):,} records stored and {sum(failures):,} failed runs in {DAYS} days.",
+        "summary": f"Records stored: {sum(stored):,}. Failed runs: {sum(failures):,}.",
     }
 
 
