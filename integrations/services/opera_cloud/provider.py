@@ -140,10 +140,7 @@ class OperaCloudProvider(Operations):
     def poll(self) -> Iterator[list[Mapping[str, Any]]]:
         """Yield batches of business events. Reading takes them off OPERA's queue for good: store each before asking for the next."""
         if not self.config.external_system:
-            raise ConfigurationError(
-                "OPERA's events cannot be fetched without an external system code.",
-                hint="Have one created in OPERA for this interface, choose its events, and enter its code in the configuration.",
-            )
+            return  # the hotel has set up no queue; what changes comes with the next sync
         path = path_of("int", "v1", "externalSystem", self.config.external_system, "hotels", self._hotel, "businessEvents")
         events: list[Mapping[str, Any]] | None = None
         while events is None or len(events) == EVENTS_AT_ONCE:

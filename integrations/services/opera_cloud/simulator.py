@@ -424,3 +424,24 @@ def connection(url: str) -> dict[str, Any]:
 
 
 simulator = OperaCloudSimulator
+
+
+simulator = OperaCloudSimulator
+
+
+def connection(url: str) -> dict[str, Any]:
+    """Return what a hotel would enter to connect to this simulator at `url`."""
+    return {
+        "integration_type": "pms",
+        "provider_name": "Opera PMS",
+        "environment": "sandbox",
+        "config": {
+            "base_url": url,
+            "external_system": EXTERNAL_SYSTEM,
+            "cashier_id": 4,
+            "transaction_codes": {"food": "2000", "beverage": "2010", "spa": "4100"},
+            "default_transaction_code": "2000",
+        },
+        "credentials": dict(CREDENTIALS),
+        "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
+    }

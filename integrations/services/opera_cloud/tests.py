@@ -426,10 +426,10 @@ def test_own_changes_do_not_come_back_as_events(opera) -> None:
     assert opera.simulator.state()["events"] == 1
 
 
-def test_polling_without_external_system_says_what_to_do(opera) -> None:
-    with pytest.raises(ConfigurationError, match="external system code") as caught:
-        next(opera(external_system="").poll())
-    assert "created in OPERA" in caught.value.hint
+def test_hotel_without_an_external_system_has_no_queue_to_ask(opera) -> None:
+    opera.simulator.control("change_room", {"number": "101"})
+    assert list(opera(external_system="").poll()) == []
+    assert opera.simulator.requests == []
 
 
 def test_change_at_opera_is_read_by_the_event_that_tells_of_it(opera) -> None:
