@@ -137,4 +137,6 @@ def respond(outcome: Outcome) -> HttpResponse:
     response = HttpResponse(outcome.body, status=outcome.status, content_type=outcome.content_type)
     if outcome.retry_after:
         response["Retry-After"] = str(outcome.retry_after)
+    # Django would log a line for every refusal, with the path: a flood of lines, and in some paths a secret. Refusals are counted instead.
+    response._has_been_logged = True
     return response

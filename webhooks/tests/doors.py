@@ -52,7 +52,8 @@ class ViewDoor:
     def post(self, path: str, body: bytes, headers: Headers = (), *, method: str = "POST", chunked: bool = False) -> Answer:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
-            "PATH_INFO": path,
+            "PATH_INFO": path.partition("?")[0],
+            "QUERY_STRING": path.partition("?")[2],
             "SERVER_NAME": "testserver",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",

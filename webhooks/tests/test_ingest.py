@@ -1,9 +1,21 @@
-"""What is let in, what is refused, and what is stored, at both doors."""
+"""What is let in, what is refused, and what is stored: the same at both doors."""
 
-from integrations.models import Integration
+import base64
+import gzip
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from hotels.models import Hotel
+from integrations.models import Integration, IntegrationLog, IntegrationStatus, WebhookSecret
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
-from webhooks.tests.doors import Door, signed
+from webhooks.tests.doors import Answer, Door, signed
+from webhooks.verifiers import Secret, make
 
 BODY = b'{"event_type":"menu_updated","data":{"menu_id":"menu_123","changes":["name","price"]}}'
 
@@ -12,7 +24,19 @@ def path(integration: Integration) -> str:
     return f"/api/webhooks/{integration.pk}"
 
 
-def test_signed_delivery_is_stored_and_accepted(door: Door, connect: Connect) -> None:
+def code(answer: Answer) -> str:
+    return answer.json["errors"][0]["code"]
+
+
+def sign_as(scheme: str, body: bytes, *, secret: str = SECRET, event_id: str = "evt-1", shift: float = 0) -> dict[str, str]:
+    """Sign with one of our schemes, as if the clock were `shift` seconds away."""
+    return make(scheme, {}).sign(body, Secret(secret), "", event_id, timezone.now() + timedelta(seconds=shift))[0]
+
+
+# --- let in --------------------------------------------------------------------------------------------------------------------
+
+
+def test_signed_delivery_is_stored_as_it_came_and_accepted_once(door: Door, connect: Connect) -> None:
     integration = connect()
     answer = door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id="evt-1"))
     assert (answer.status, answer.json) == (202, {"status": "accepted"})
@@ -24,7 +48,303 @@ def test_signed_delivery_is_stored_and_accepted(door: Door, connect: Connect) ->
         "menu_item:menu_123",
     )
     assert bytes(event.body) == BODY
-    assert event.status == "pending"
-    again = door.post(path(integration) + "/", BODY, signed(BODY, SECRET, X_Webhook_Id="evt-1"))
+    assert (event.status, event.attempts, event.verified_by) == ("pending", 0, "body")
+    again = door.post(f"{path(integration)}/", BODY, signed(BODY, SECRET, X_Webhook_Id="evt-1"))
     assert (again.status, again.json) == (200, {"status": "duplicate"})
     assert WebhookEvent.objects.count() == 1
+
+
+def test_equal_bodies_without_an_id_are_two_events(door: Door, connect: Connect) -> None:
+    """ "dirty", "clean", "dirty" has two genuine equal bodies: dropping the second would lose data."""
+    integration = connect()
+    assert [door.post(path(integration), BODY, signed(BODY, SECRET)).status for _ in range(2)] == [202, 202]
+    assert WebhookEvent.objects.count() == 2
+
+
+def test_ids_are_per_integration_and_case_sensitive(door: Door, connect: Connect) -> None:
+    first, second = connect(), connect(secret="another-secret-of-the-tests")
+    assert door.post(path(first), BODY, signed(BODY, SECRET, X_Webhook_Id="Evt-A")).status == 202
+    assert door.post(path(first), BODY, signed(BODY, SECRET, X_Webhook_Id="evt-a")).status == 202
+    assert door.post(path(second), BODY, signed(BODY, "another-secret-of-the-tests", X_Webhook_Id="Evt-A")).status == 202
+    assert WebhookEvent.objects.count() == 3
+
+
+def test_unauthenticated_and_malformed_requests_use_up_no_id(door: Door, connect: Connect) -> None:
+    integration = connect()
+    assert door.post(path(integration), BODY, signed(BODY, "wrong-secret-wrong-secret", X_Webhook_Id="evt-1")).status == 401
+    broken = b'{"event_type":'
+    assert door.post(path(integration), broken, signed(broken, SECRET, X_Webhook_Id="evt-1")).status == 400
+    assert door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id="evt-1")).status == 202
+
+
+def test_inactive_integration_keeps_what_its_vendor_sends(door: Door, connect: Connect) -> None:
+    integration = connect(status=IntegrationStatus.INACTIVE)
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202
+    assert WebhookEvent.objects.get().status == "pending"
+
+
+# --- proof ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_no_entry_whatever_is_sent(door: Door, connect: Connect) -> None:
+    integration = connect(secret="")
+    offers: list[dict[str, str]] = [{}, signed(BODY, ""), signed(BODY, "None"), signed(BODY, "undefined"), {"X-Webhook-Secret": SECRET}]
+    for headers in offers:
+        answer = door.post(path(integration), BODY, headers)
+        assert (answer.status, code(answer)) == (403, "webhook_secret_not_set")
+    assert not WebhookEvent.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forged_signatures_are_refused_and_nothing_is_stored(door: Door, connect: Connect) -> None:
+    integration = connect()
+    good = signed(BODY, SECRET)["X-Webhook-Signature"]
+    digest = good.removeprefix("sha256=")
+    forged = [
+        "", digest, good[:-1], good + "0", f"sha1={digest[:40]}", f"md5={digest[:32]}", f"none={digest}", "none",
+        f"SHA256={digest}", f"sha256:{digest}", f"sha256={digest[:32]}", f"sha256={'0' * 64}", f"sha256={digest},sha256={digest}",
+        f"sha256={base64.b64encode(bytes.fromhex(digest)).decode()}", f"sha256={digest[:-1]}é", "sha256=" + "\xb2" * 64, f"sha256= {digest}",
+        signed(b"", SECRET)["X-Webhook-Signature"], signed(BODY, "")["X-Webhook-Signature"],
+    ]  # fmt: skip
+    for value in forged:
+        answer = door.post(path(integration), BODY, {"X-Webhook-Signature": value})
+        assert (answer.status, code(answer)) == (401, "signature_mismatch"), value
+    both = [("X-Webhook-Signature", good), ("X-Webhook-Signature", good)]
+    assert door.post(path(integration), BODY, both).status == 401
+    assert door.post(path(integration), BODY, {"X-Signature": good}).status == 401
+    assert not WebhookEvent.objects.exists()
+
+
+def test_signature_covers_the_bytes_received_not_their_meaning(door: Door, connect: Connect) -> None:
+    integration = connect()
+    spaced = b'{ "event_type": "menu_updated",\n "data": {"menu_id": "caf\xc3\xa9"} }'
+    same = json.dumps(json.loads(spaced)).encode()
+    assert door.post(path(integration), same, signed(spaced, SECRET)).status == 401
+    assert door.post(path(integration), spaced, signed(spaced, SECRET)).status == 202
+    assert bytes(WebhookEvent.objects.get().body) == spaced
+
+
+def test_secret_comes_only_from_our_store(door: Door, connect: Connect) -> None:
+    integration = connect()
+    body = b'{"event_type":"menu_updated","webhook_secret":"mine","data":{}}'
+    headers = signed(body, "mine", X_Webhook_Secret="mine")
+    for where in (path(integration), f"{path(integration)}?secret=mine&webhook_secret=mine", f"{path(integration)}/mine"):
+        assert door.post(where, body, headers).status == 401
+    assert not WebhookEvent.objects.exists()
+
+
+def test_nothing_tells_whether_an_integration_exists(door: Door, connect: Connect) -> None:
+    integration = connect()
+    wrong = signed(BODY, "wrong-secret-wrong-secret")
+    answers = []
+    for pk in (integration.pk, integration.pk + 1000, 2**63 - 1):
+        for headers in (
+            {},
+            wrong,
+            {"X-Webhook-Signature": "nonsense"},
+            {"X-Square-HmacSha256-Signature": "x"},
+            {"Authorization": "Basic eDp5"},
+        ):
+            answer = door.post(f"/api/webhooks/{pk}", BODY, headers)
+            answers.append((answer.status, {**answer.json, "correlation_id": ""}))
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0][0] == 401
+
+
+def test_old_secret_passes_until_its_overlap_ends(door: Door, connect: Connect) -> None:
+    integration = connect()
+    WebhookSecret.objects.create(integration=integration, secret={"secret": "the-new-secret-of-the-tests"})
+    old = integration.webhook_secrets.order_by("created_at")[0]
+    WebhookSecret.objects.filter(pk=old.pk).update(expires_at=timezone.now() + timedelta(seconds=1.5))
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202
+    assert door.post(path(integration), BODY, signed(BODY, "the-new-secret-of-the-tests")).status == 202
+    WebhookSecret.objects.filter(pk=old.pk).update(expires_at=timezone.now())
+    door.ingest.facts._clock = lambda: time.monotonic() + 2  # what is known of the integration is a second old at most
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 401
+    assert door.post(path(integration), BODY, signed(BODY, "the-new-secret-of-the-tests")).status == 202
+
+
+def test_secret_sealed_with_a_lost_key_lets_nobody_in(door: Door, connect: Connect) -> None:
+    integration = connect()
+    WebhookSecret.objects.update(secret="e30..e30.e30.e30")
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 403
+
+
+# --- time ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["body", "signed-meta", "standard-webhooks"])
+def test_timestamp_outside_of_300_seconds_is_refused(door: Door, connect: Connect, scheme: str) -> None:
+    integration = connect(config={"signature_scheme": scheme})
+    for number, (shift, status) in enumerate([(-298, 202), (298, 202), (-303, 401), (303, 401), (86_400, 401)]):
+        answer = door.post(path(integration), BODY, sign_as(scheme, BODY, event_id=f"evt-{number}", shift=shift))
+        assert answer.status == status, shift
+    late = door.post(path(integration), BODY, sign_as(scheme, BODY, event_id="evt-9", shift=-400))
+    assert code(late) == "timestamp_outside_window"  # only who has the secret learns that it is the clock
+
+
+def test_malformed_timestamp_is_refused(door: Door, connect: Connect) -> None:
+    integration = connect()
+    now = str(int(time.time()))
+    for value in ("nan", "inf", "1e9", "", "-" + now, "1_700", f"{now}.5", "9" * 400, "0x10", f"{now},{now}", "²²²"):
+        answer = door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Timestamp=value))
+        assert answer.status == 401, value
+    twice = [*signed(BODY, SECRET).items(), ("X-Webhook-Timestamp", now), ("X-Webhook-Timestamp", now)]
+    assert door.post(path(integration), BODY, twice).status == 401
+    assert not WebhookEvent.objects.exists()
+
+
+def test_signed_id_and_time_cannot_be_changed(door: Door, connect: Connect) -> None:
+    integration = connect(config={"signature_scheme": "signed-meta"})
+    headers = sign_as("signed-meta", BODY)
+    assert door.post(path(integration), BODY, headers | {"x-webhook-id": "evt-2"}).status == 401
+    assert door.post(path(integration), BODY, headers | {"x-webhook-timestamp": str(int(time.time()) + 9)}).status == 401
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 401  # the weaker scheme is not taken in its place
+    assert door.post(path(integration), BODY, headers).status == 202
+
+
+# --- hostile bodies ------------------------------------------------------------------------------------------------------------
+
+HOSTILE: dict[str, bytes] = {
+    "empty": b"",
+    "not JSON": b"event_type=menu_updated",
+    "a list": b"[]",
+    "a text": b'"menu_updated"',
+    "null": b"null",
+    "no type": b'{"data":{}}',
+    "type is a number": b'{"event_type":7}',
+    "data is a list": b'{"event_type":"menu_updated","data":[1]}',
+    "id is an object": b'{"event_type":"menu_updated","data":{"menu_id":{"a":1}}}',
+    "cut short": BODY[:-3],
+    "more after it": BODY + b"{}",
+    "nested in lists": b"[" * 100_000,
+    "nested in objects": b'{"a":' * 100_000,
+    "nested 65 deep": b'{"event_type":"x","data":{"a":' + b"[" * 65 + b"]" * 65 + b"}}",
+    "many digits": b'{"event_type":"x","data":{"n":' + b"9" * 5000 + b"}}",
+    "65 digits": b'{"event_type":"x","data":{"n":' + b"9" * 65 + b"}}",
+    "huge exponent": b'{"event_type":"x","data":{"n":1E+999999999}}',
+    "impossible exponent": b'{"event_type":"x","data":{"n":1E+99999999999999999999}}',
+    "NaN": b'{"event_type":"x","data":{"n":NaN}}',
+    "Infinity": b'{"event_type":"x","data":{"n":-Infinity}}',
+    "half a surrogate": b'{"event_type":"x","data":{"t":"\\ud800"}}',
+    "surrogate in a name": b'{"event_type":"x","data":{"\\udfff":1}}',
+    "NUL": b'{"event_type":"x\\u0000","data":{}}',
+    "raw NUL": b'{"event_type":"x\x00"}',
+    "one name twice": b'{"event_type":"menu_updated","event_type":"check_voided"}',
+    "one name twice, inside": b'{"event_type":"x","data":{"a":1,"a":2}}',
+    "bad UTF-8": b'{"event_type":"\xff\xfe"}',
+    "UTF-16": '{"event_type":"x"}'.encode("utf-16"),
+    "byte order mark": b"\xef\xbb\xbf" + BODY,
+    "overlong UTF-8": b'{"event_type":"\xc0\xaf"}',
+    "impossible time": b'{"event_type":"x","occurred_at":"0000-99-99"}',
+}
+
+
+def test_hostile_bodies_are_refused_with_400_quickly_and_never_stored(door: Door, connect: Connect) -> None:
+    integration = connect()
+    for what, body in HOSTILE.items():
+        started = time.monotonic()
+        answer = door.post(path(integration), body, signed(body, SECRET, X_Webhook_Id="evt-1"))
+        assert answer.status == 400, what
+        assert time.monotonic() - started < 5, what
+    assert not WebhookEvent.objects.exists()
+    deep = b'{"event_type":"x","data":{"a":' + b"[" * 40 + b"]" * 40 + b"}}"
+    assert door.post(path(integration), deep, signed(deep, SECRET, X_Webhook_Id="evt-1")).status == 202
+
+
+def test_oversized_bodies_are_refused_and_never_stored(door: Door, connect: Connect, settings: Any) -> None:
+    settings.WEBHOOK_MAX_BYTES = 2000
+    integration = connect()
+    fits = b'{"event_type":"x","data":{"t":"' + b"a" * 1966 + b'"}}'
+    assert len(fits) == 2000
+    assert door.post(path(integration), fits, signed(fits, SECRET)).status == 202
+    longer = fits[:-3] + b'a"}}'
+    assert door.post(path(integration), longer, signed(longer, SECRET)).status == 413
+    assert door.post(path(integration), longer, signed(longer, SECRET), chunked=True).status == 413
+    assert WebhookEvent.objects.count() == 1
+
+
+def test_declared_length_over_the_limit_is_refused_before_the_body_is_read(door: Door, connect: Connect) -> None:
+    integration = connect()
+    for length in ("10737418240", "9" * 30):
+        answer = door.post(path(integration), b"", {**signed(b"", SECRET), "Content-Length": length})
+        assert answer.status in (400, 413)
+    assert not WebhookEvent.objects.exists()
+
+
+def test_chunked_body_within_the_limit_is_accepted(door: Door, connect: Connect) -> None:
+    assert door.post(path(connect()), BODY, signed(BODY, SECRET), chunked=True).status == 202
+    assert bytes(WebhookEvent.objects.get().body) == BODY
+
+
+def test_compressed_bodies_are_refused(door: Door, connect: Connect) -> None:
+    integration = connect()
+    packed = gzip.compress(BODY)
+    for body in (packed, BODY):
+        assert door.post(path(integration), body, signed(body, SECRET) | {"Content-Encoding": "gzip"}).status == 415
+    assert not WebhookEvent.objects.exists()
+
+
+def test_only_post_is_allowed(door: Door, connect: Connect) -> None:
+    answer = door.post(path(connect()), b"", method="PUT")
+    assert (answer.status, answer.headers["allow"].startswith("POST")) == (405, True)
+    assert door.post("/api/webhooks/abc", BODY).status == 404
+
+
+# --- what is kept --------------------------------------------------------------------------------------------------------------
+
+
+def test_neither_signatures_nor_card_data_are_stored(door: Door, connect: Connect) -> None:
+    body = b'{"event_type":"check_updated","data":{"check_id":4111111111111111,"note":"paid 5500 0000 0000 0004","cvv":"123","order":1234567890123456}}'
+    headers = signed(body, SECRET, X_Webhook_Id="evt-1") | {"Authorization": "Bearer abc", "Cookie": "a=b"}
+    assert door.post(path(connect()), body, headers).status == 202
+    event = WebhookEvent.objects.get()
+    assert json.loads(bytes(event.body))["data"] == {
+        "check_id": "411111…1111",
+        "note": "paid 550000…0004",
+        "cvv": "[redacted]",
+        "order": 1234567890123456,
+    }
+    assert set(event.headers) >= {"x-webhook-id"}
+    assert not {"authorization", "cookie", "x-webhook-signature"} & set(event.headers)
+
+
+def test_long_ids_stay_different_and_fit(door: Door, connect: Connect) -> None:
+    integration = connect()
+    for end in "ab":
+        assert door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id="i" * 400 + end)).status == 202
+    assert {len(event_id) for event_id in WebhookEvent.objects.values_list("event_id", flat=True)} == {192}
+
+
+# --- floods --------------------------------------------------------------------------------------------------------------------
+
+
+def test_forged_flood_writes_one_line_and_does_not_shut_out_the_vendor(door: Door, connect: Connect, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {**settings.WEBHOOK_RATES, "pms": "30/m"}
+    integration = connect()
+    forged = signed(BODY, "wrong-secret-wrong-secret")
+    for number in range(25):
+        assert {door.post(path(integration), BODY, forged).status for _ in range(4)} == {401}
+        assert door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id=f"evt-{number}")).status == 202
+    assert WebhookEvent.objects.count() == 25
+    line = IntegrationLog.objects.get()
+    assert (line.operation_type, line.error_code, line.status) == ("webhook", "signature_mismatch", "failed")
+
+
+def test_rate_is_kept_and_tells_when_to_come_back(door: Door, connect: Connect, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {"pos": "5/m", "pms": "2/m", "guest_management": "5/m"}
+    pos, pms = connect("pos"), connect("pms")
+    at = timezone.now().timestamp() // 60 * 60 + 10
+    door.ingest.limiter._clock = lambda: at  # ten seconds into a minute
+    assert [door.post(path(pos), BODY, signed(BODY, SECRET)).status for _ in range(7)] == [202] * 5 + [429] * 2
+    answers = [door.post(path(pms), BODY, signed(BODY, SECRET) | {"X-Forwarded-For": f"10.0.0.{n}"}) for n in range(3)]
+    assert [answer.status for answer in answers] == [202, 202, 429]
+    assert answers[2].headers["retry-after"] == "50"
+    assert WebhookEvent.objects.count() == 7
+    door.ingest.limiter._clock = lambda: at + 60
+    assert door.post(path(pms), BODY, signed(BODY, SECRET)).status == 202
+
+
+def test_health_is_answered_without_signing_in(door: Door, hotel: Hotel) -> None:
+    answer = door.post("/api/webhooks/health", b"", method="GET")
+    assert (answer.status, answer.json) == (200, {"status": "ok", "oldest_waiting_seconds": 0})
