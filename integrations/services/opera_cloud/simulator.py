@@ -408,32 +408,6 @@ def connection(url: str) -> dict[str, Any]:
     return {
         "integration_type": "pms",
         "provider_name": "Opera PMS",
-        "config": {
-            "base_url": url,
-            "external_system": EXTERNAL_SYSTEM,
-            "cashier_id": 4,
-            "transaction_codes": {"food": "2000", "beverage": "2010", "spa": "4100"},
-            "default_transaction_code": "2000",
-        },
-        "credentials": {
-            "hotel_code": "SAND01",
-            **{name: CREDENTIALS[name] for name in ("app_key", "client_id", "client_secret", "enterprise_id")},
-        },
-        "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
-    }
-
-
-simulator = OperaCloudSimulator
-
-
-simulator = OperaCloudSimulator
-
-
-def connection(url: str) -> dict[str, Any]:
-    """Return what a hotel would enter to connect to this simulator at `url`."""
-    return {
-        "integration_type": "pms",
-        "provider_name": "Opera PMS",
         "environment": "sandbox",
         "config": {
             "base_url": url,
@@ -442,6 +416,9 @@ def connection(url: str) -> dict[str, Any]:
             "transaction_codes": {"food": "2000", "beverage": "2010", "spa": "4100"},
             "default_transaction_code": "2000",
         },
-        "credentials": dict(CREDENTIALS),
+        "credentials": {name: CREDENTIALS[name] for name in ("hotel_code", "app_key", "client_id", "client_secret", "enterprise_id")},
         "sync_settings": {"auto_sync": True, "sync_interval": "hourly"},
     }
+
+
+simulator = OperaCloudSimulator
