@@ -1,4 +1,4 @@
-"""The API describes itself truly: without a warning, with everything the seed names, and whatever is sent, as it says."""
+"""The API describes itself truly: without a warning, with every address people know, and whatever is sent, as it says."""
 
 import re
 from collections.abc import Iterator

@@ -161,7 +161,7 @@ class TestChanging:
 
 
 class TestListing:
-    def test_the_seeds_filters(self, manager: APIClient, connect: Connect, hotel: Hotel) -> None:
+    def test_the_documented_filters(self, manager: APIClient, connect: Connect, hotel: Hotel) -> None:
         connect(hotel)
         connect(hotel, "pms", status="inactive")
         shown = manager.get(f"/api/integrations?hotel_id={hotel.pk}&integration_type=pos&status=active&provider=stub").json()

@@ -20,7 +20,13 @@ from hotels.tests.test_api_records import furnish
 from integrations import models
 from integrations.tests.conftest import Connect
 
-PUBLIC = {"api/auth/token", "api/schema", "api/webhooks/health", "api/webhooks/<int:integration_id>"}
+PUBLIC = {
+    "api/auth/token",
+    "api/schema",
+    "api/webhooks/health",
+    "api/webhooks/<int:integration_id>",
+    "api/webhooks/<int:integration_id>/<str:path_secret>",
+}
 """What answers without a token, each for its own reason: it gives one, or checks a signature, or says nothing of any hotel."""
 NOBODYS = {"api/auth/logout", "api/integrations", "api/integrations/providers", "api/hotels"}
 """What names no hotel in its address; `test_api_integrations` looks at what is created and listed there."""
