@@ -119,16 +119,19 @@ class Override(BaseModel):
     sold_out: bool = False
 
 
+NO_OVERRIDE = Override()
+
+
 class Priced(CatalogObject):
     name: str = ""
     ordinal: int = 0
     price_money: Money | None = None
     pricing_type: str = ""
-    location_overrides: list[Override] = []
+    location_overrides: tuple[Override, ...] = ()
 
     def price_at(self, location_id: str) -> tuple[Decimal | None, str, bool]:
         """Return the price, its currency and whether it is sold out."""
-        here = next((override for override in self.location_overrides if override.location_id == location_id), Override())
+        here = next((override for override in self.location_overrides if override.location_id == location_id), NO_OVERRIDE)
         money = here.price_money or self.price_money
         if money is None or (here.pricing_type or self.pricing_type) == "VARIABLE_PRICING":
             return None, "", here.sold_out
@@ -147,7 +150,7 @@ class Modifier(Priced):
 class ChoiceList(CatalogObject):
     makes = ModifierList
     name: str = ""
-    modifiers: list[Modifier] = []
+    modifiers: tuple[Modifier, ...] = ()
     min_selected_modifiers: int = -1
     max_selected_modifiers: int = -1
 
@@ -191,16 +194,16 @@ class Item(CatalogObject):
     name: str
     description: str = ""
     description_plaintext: str = ""
-    categories: list[CategoryRef] = []
+    categories: tuple[CategoryRef, ...] = ()
     category_id: str = ""
-    variations: list[Variation] = []
-    modifier_list_info: list[ChoiceListRef] = []
+    variations: tuple[Variation, ...] = ()
+    modifier_list_info: tuple[ChoiceListRef, ...] = ()
     tax_ids: tuple[str, ...] = ()
     is_archived: bool = False
 
     def record(self, location_id: str) -> MenuItem:
         # `category_id` is deprecated since 2023-12-13, but an item that nobody touched since has nothing else.
-        category = (self.categories or [CategoryRef(id=self.category_id)])[0]
+        category = self.categories[0] if self.categories else CategoryRef(id=self.category_id)
         variations = tuple(variation.record(location_id) for variation in self.variations if variation.is_offered(location_id))
         return MenuItem(
             **self.common,
@@ -234,10 +237,8 @@ def _position(ordinal: int) -> int:
 def to_record(found: Mapping[str, Any], location_id: str) -> Record:
     """Return the record of a catalog object; one that is gone, or not offered at the location, as deleted. Raises RecordRejected."""
     model = MODELS[found["type"]]
-    head = _read(CatalogObject, found)
-    if not head.is_offered(location_id):
-        return model.makes(**head.common, deleted=True)  # its data may be absent
-    return _read(model, found).record(location_id)
+    read = _read(CatalogObject if found.get("is_deleted") is True else model, found)  # the data of a deleted one may be absent
+    return read.record(location_id) if read.is_offered(location_id) else model.makes(**read.common, deleted=True)
 
 
 def _read(model: type[M], found: Any) -> M:

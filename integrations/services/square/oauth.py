@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from integrations.exceptions import AuthenticationFailed, ReauthorizationRequired, RequestRejected
 from integrations.services.square import answers
-from integrations.services.square.manifest import SquareConfig, SquareCredentials
+from integrations.services.square.manifest import SquareConfig, SquareCredentials, manifest
 from integrations.transport.auth import Auth, BearerAuth, Caller, Token, TokenAuth, TokenStore
 
 KEEP_FOR = timedelta(days=8)
@@ -38,7 +38,7 @@ def make_auth(config: SquareConfig, credentials: SquareCredentials, tokens: Toke
             headers = {"Square-Version": config.square_version}
             response = call("POST", "/oauth2/token", name="renew_token", json=body, headers=headers, safe=bool(secret))
         except (AuthenticationFailed, RequestRejected) as refusal:
-            raise ReauthorizationRequired(provider="square", operation="renew_token", status=refusal.status) from refusal
+            raise ReauthorizationRequired(provider=manifest.name, operation="renew_token", status=refusal.status) from refusal
         answer = answers.read(response, TokenAnswer)
         return Token(
             access_token=answer.access_token,

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,9 @@ VOID_ATTEMPTS = 4
 """How often a check that changes under our hands is read again before we give up."""
 ENDED = frozenset({"COMPLETED", "CANCELED", "FAILED"})
 
-Read = Callable[[answers.Found], tuple[list[Record], list[Rejected]]]
+Mapped = tuple[list[Record], list[Rejected]]
+Search = tuple[dict[str, Any], Callable[[answers.Found], Mapped]]
+"""The body of a search, and how its answers are read."""
 
 
 class SquareProvider(Provider[SquareConfig, SquareCredentials]):
@@ -74,7 +77,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         if not query.external_ids:
             yield from self._catalog(query, [("CATEGORY", "MODIFIER_LIST", "TAX"), ("ITEM",)])
         for ids in _batches(query.external_ids):
-            records, rejected = self._records(self._batch(ids, deleted=True), tuple(mapping.MODELS))
+            records, rejected = self._records(self._objects(ids, include_deleted_objects=True), tuple(mapping.MODELS))
             yield Page(records=records, rejected=rejected)
 
     def checks(self, query: StreamQuery) -> Iterator[Page]:
@@ -90,24 +93,17 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
     def _catalog(self, query: StreamQuery, passes: Sequence[tuple[str, ...]]) -> Iterator[Page]:
         """Read types of objects, one pass after the other: those that others refer to come first."""
         since = (query.cursor or {}).get("latest_time")
-        searches = []
+        searches: list[Search] = []
         for types in passes:
             body: dict[str, Any] = {"object_types": list(types), "limit": PAGE_SIZE}
             if since:
                 # Whether a change of a variation also touches its item is not documented, so both are asked for.
                 nested = [child for child, (parent, _) in mapping.NESTED.items() if parent in types]
                 body |= {"object_types": [*types, *nested], "begin_time": since, "include_deleted_objects": True}
-            searches.append((body, self._reader(types, keep_deleted=bool(since))))
+            searches.append((body, partial(self._records, types=types, keep_deleted=bool(since))))
         yield from self._searches(query, "/v2/catalog/search", searches)
 
-    def _reader(self, types: Sequence[str], *, keep_deleted: bool) -> Read:
-        def read(answer: answers.Found) -> tuple[list[Record], list[Rejected]]:
-            records, rejected = self._records(answer.objects, types)
-            return [record for record in records if keep_deleted or not record.deleted], rejected
-
-        return read
-
-    def _searches(self, query: StreamQuery, path: str, searches: Sequence[tuple[dict[str, Any], Read]]) -> Iterator[Page]:
+    def _searches(self, query: StreamQuery, path: str, searches: Sequence[Search]) -> Iterator[Page]:
         """Yield the pages of searches, in order. The checkpoint names the search to go on with and Square's cursor in it.
 
         The cursor for the next run is the server's time of the very first page: what changes while we read is read again next time.
@@ -142,27 +138,30 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
                 raise
             yield from pages(body)  # it lapsed while we were away: from the beginning, what is stored already is found unchanged
 
-    def _batch(self, ids: Sequence[str], *, deleted: bool = False) -> list[Any]:
-        body = {"object_ids": list(ids), "include_deleted_objects": deleted}
-        return answers.read(self._call("POST", "/v2/catalog/batch-retrieve", "batch_retrieve", body, safe=True), answers.Found).objects
+    def _objects(self, ids: Sequence[str], **options: bool) -> answers.Found:
+        body = {"object_ids": list(ids), **options}
+        return answers.read(self._call("POST", "/v2/catalog/batch-retrieve", "batch_retrieve", body, safe=True), answers.Found)
 
-    def _records(self, objects: Sequence[Any], types: Sequence[str]) -> tuple[list[Record], list[Rejected]]:
-        """Map objects of these types; of a nested one, its parent is read."""
+    def _records(self, answer: answers.Found, types: Sequence[str], *, keep_deleted: bool = True) -> Mapped:
+        """Map the objects of these types; of a nested one, read and map what it is part of."""
         records: list[Record] = []
         rejected: list[Rejected] = []
         parents: dict[str, None] = {}
-        for found in objects:
-            kind = found.get("type") if isinstance(found, dict) else ""
+        for found in answer.objects:
+            kind = str(found.get("type")) if isinstance(found, dict) else ""
             if kind in types:
                 try:
-                    records.append(mapping.to_record(found, self._location_id))
+                    record = mapping.to_record(found, self._location_id)
                 except RecordRejected as refusal:
                     rejected.append(_rejected(found, mapping.MODELS[kind].makes.record_type, refusal))
+                else:
+                    if keep_deleted or not record.deleted:
+                        records.append(record)
             elif kind in mapping.NESTED and (parent := mapping.parent_id(found)):
                 parents[parent] = None
-        read = {record.external_id for record in records} | {refused.external_id for refused in rejected}
+        read = {one.external_id for one in (*records, *rejected)}
         for ids in _batches([parent for parent in parents if parent not in read]):
-            more, refused = self._records(self._batch(ids), types)
+            more, refused = self._records(self._objects(ids), types)
             records += more
             rejected += refused
         return records, rejected
@@ -171,34 +170,27 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         check = {**payload, "currency": payload.get("currency") or self.hotel.currency}
-        order = self._order(
-            "POST", "/v2/orders", "create_order", {"idempotency_key": key, "order": mapping.to_order(check, self._location_id)}
-        )
-        warnings = []
-        total = order.record().total
+        body = {"idempotency_key": key, "order": mapping.to_order(check, self._location_id)}
+        order = self._order("POST", "/v2/orders", "create_order", body)
+        total, is_paid, warnings = order.record().total, check.get("payment_status") == "paid", []
         if total != Decimal(check["total"]):
-            warnings.append(f"Square makes the total {total}, not {check['total']}: look at prices and taxes there.")
-        if check.get("payment_status") == "paid":
-            if warnings:
-                warnings.append("It is open at Square: a payment has to match the total.")
-            else:
-                order = self._pay(check, order, key, warnings)
+            unpaid = " It is open there, because a payment has to match the total." if is_paid else ""
+            warnings.append(f"Square makes the total {total}, not {check['total']}. Look at prices and taxes there.{unpaid}")
+        elif is_paid:
+            try:
+                order = self._pay(check, order, key)
+            except RequestRejected as refusal:
+                # The check stands, and its reference must not be lost.
+                warnings.append(f"It is open at Square: the payment was refused. {refusal.message}")
         return {"reference": order.id, "status": order.status, "total": str(total), "warnings": warnings}
 
-    def _pay(self, check: Mapping[str, Any], order: mapping.Order, key: str, warnings: list[str]) -> mapping.Order:
-        payment_ids = []
-        try:
-            if Decimal(check["total"]):
-                body = mapping.to_payment(check, order, f"{key}-payment")  # Square allows 45 characters
-                payment = answers.read(self._call("POST", "/v2/payments", "create_payment", body, safe=True), answers.Payment, "payment")
-                payment_ids.append(payment.id)
-            return self._order(
-                "POST", f"/v2/orders/{order.id}/pay", "pay_order", {"idempotency_key": f"{key}-pay", "payment_ids": payment_ids}
-            )
-        except RequestRejected as refusal:
-            # The check stands, and its reference must not be lost.
-            warnings.append(f"It is open at Square: the payment was refused there. {refusal.message}")
-            return order
+    def _pay(self, check: Mapping[str, Any], order: mapping.Order, key: str) -> mapping.Order:
+        body: dict[str, Any] = {"idempotency_key": f"{key}-pay", "payment_ids": []}
+        if Decimal(check["total"]):
+            payment = mapping.to_payment(check, order, f"{key}-payment")  # Square allows 45 characters, we have 44
+            answer = self._call("POST", "/v2/payments", "create_payment", payment, safe=True)
+            body["payment_ids"].append(answers.read(answer, answers.Payment, "payment").id)
+        return self._order("POST", f"/v2/orders/{order.id}/pay", "pay_order", body)
 
     def get_check_status(self, check_external_id: str) -> GuestCheck:
         return self._retrieve(check_external_id).record()
@@ -218,9 +210,11 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         if order.state == "CANCELED":
             return order
         if order.state == "COMPLETED":
-            raise RequestRejected("The check is paid, so it cannot be voided.", hint="Refund it in Square.", operation="void_check")
+            raise RequestRejected("The check is paid, so it cannot be voided.", hint="Refund it in Square.", provider=manifest.name)
         if order.version is None:
-            raise RequestRejected("The check was opened at the till, where only the till can void it.", hint="Void it there.")
+            raise RequestRejected(
+                "The check was opened at the till, where only the till can void it.", hint="Void it there.", provider=manifest.name
+            )
         cancelled = [self._cancel_payment(str(tender.get("payment_id") or tender.get("id"))) for tender in order.tenders]
         if any(cancelled):
             order = self._retrieve(order.id)  # its version has moved on
@@ -230,7 +224,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         order = self._update(order, {"state": "CANCELED"})
         if order.state != "CANCELED":
             # A key that was used before gets 200 and the order as it was.
-            raise UnexpectedResponse(f"Square accepted the void, but the check is still {order.status}.", operation="void_check")
+            raise UnexpectedResponse(f"Square accepted the void, but the check is still {order.status}.", provider=manifest.name)
         return order
 
     def _cancel_payment(self, payment_id: str) -> bool:
@@ -279,7 +273,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         return answers.read(self._call("POST", path, "rotate_subscription_key", {}), str, "signature_key")
 
 
-def _checks(answer: answers.Found) -> tuple[list[Record], list[Rejected]]:
+def _checks(answer: answers.Found) -> Mapped:
     records: list[Record] = []
     rejected = []
     for found in answer.orders:

@@ -5,6 +5,7 @@ Made-up items exist only while they are looked at, unless somebody changed them,
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 RESTAURANT, POOL_BAR = "LSIMBAR000001", "LSIMPOOL00001"
@@ -80,6 +81,7 @@ MENU: Mapping[str, Sequence[tuple[str, str, list[tuple[str, int]], list[str]]]] 
 DRINKS = {"Soft drinks", "Wine and beer", "Cocktails"}
 
 
+@lru_cache(maxsize=1024)
 def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -195,7 +195,7 @@ def test_category_and_tax_are_mapped() -> None:
         ({"item_data": {}}, "name: Field required"),
         ({"item_data": "soup"}, "its data is not an object"),
         ({"item_data": {"name": 5}}, "name: Input should be a valid string"),
-        ({"item_data": {"name": "Soup", "variations": 7}}, "variations: Input should be a valid list"),
+        ({"item_data": {"name": "Soup", "variations": 7}}, "variations: Input should be a valid tuple"),
         ({"item_data": {"name": "Soup", "variations": [7]}}, "variations.0: Input should be a valid dictionary"),
         ({"updated_at": "yesterday"}, "updated_at: Input should be a valid datetime"),
         ({"id": ""}, "id: String should have at least 1 character"),
@@ -469,6 +469,7 @@ def test_total_that_differs_at_square_is_a_warning_and_is_not_paid(square: Conne
     assert answer["status"] == "open"
     assert answer["total"] == "37.80"
     assert "37.80, not 36.72" in answer["warnings"][0]
+    assert "It is open there" in answer["warnings"][0]
     assert not square.simulator.payments
 
 
