@@ -1,3 +1,5 @@
+"""The generic REST provider: the contract every provider keeps, exact mappings, and its own promises."""
+
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal

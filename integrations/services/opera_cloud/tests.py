@@ -1,3 +1,5 @@
+"""The OPERA Cloud provider: the contract every provider keeps, exact mappings, and its own promises."""
+
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -467,12 +469,16 @@ def test_both_kinds_of_sign_in_work(opera, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"client_secret": "other"}, {"enterprise_id": "OTHER"}, {"sign_in": "password", "password": "other"}],
+    ("wrong", "words"),
+    [
+        ({"client_secret": "other"}, "Client authentication failed"),
+        ({"enterprise_id": "OTHER"}, "Unknown enterprise or scope"),
+        ({"sign_in": "password", "password": "other"}, "Wrong user name or password"),
+    ],
     ids=["401", "400", "402"],
 )
-def test_wrong_credentials_stop_at_the_sign_in(opera, wrong: dict) -> None:
-    with pytest.raises(AuthenticationFailed):
+def test_wrong_credentials_stop_at_the_sign_in(opera, wrong: dict, words: str) -> None:
+    with pytest.raises(AuthenticationFailed, match=words):
         opera(credentials={**CREDENTIALS, **wrong}).test_connection()
     assert opera.simulator.requests == [("POST", "/oauth/v1/tokens")]
 
@@ -633,6 +639,16 @@ def test_guest_changed_since_the_cursor_is_read_in_detail(opera) -> None:
         "the changed one, and the last one seen"
     )
     assert again[0].preferences == {"FLOOR": ["HIGH"]}
+
+
+def test_guest_changed_while_later_pages_are_read_comes_with_the_next_run(opera) -> None:
+    pages = opera(page_size=2).guests(StreamQuery())
+    first = next(pages)
+    opera.simulator.control("change_guest", {"id": first.records[0].external_id, "language": "S"})
+    opera.simulator.control("change_guest", {"id": "1280823", "language": "G"})
+    *_, last = pages
+    again = {guest.external_id: guest.language for guest in records(opera().guests(StreamQuery(cursor=last.cursor)))}
+    assert again == {"1280812": "S", "1280823": "G"}
 
 
 # --- check-in and check-out ----------------------------------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+"""The Salesforce provider: the contract every provider keeps, exact mappings, and its own promises."""
+
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,3 +1,5 @@
+"""The Simphony provider: the contract every provider keeps, exact mappings, and its own promises."""
+
 import base64
 import hmac
 import json
