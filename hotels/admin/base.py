@@ -123,6 +123,7 @@ class HotelAdmin(ModelAdmin):
     list_filter_submit = True
     list_per_page = 50
     list_max_show_all = 0
+    show_facets = admin.ShowFacets.NEVER  # they would count every row for every choice
     actions = None
     compressed_fields = True
 
@@ -191,6 +192,7 @@ class RecordAdmin(HotelAdmin):
 
     change_role = Role.MANAGER
     list_select_related = ("hotel",)
+    empty_text = "A sync brings these from the hotel's systems: open an integration and sync it."
     editable: ClassVar[tuple[str, ...]] = ()
     """Fields hotel staff may change; everything else on the form is shown only."""
 

@@ -14,10 +14,11 @@ from hotels.admin.base import local_day
 from hotels.models import Role
 from integrations.admin.display import KINDS, is_called, setup_page
 from integrations.admin.fields import aliases, form_field, humanise, is_secret
-from integrations.exceptions import HospientError, InvalidInput
+from integrations.exceptions import HospientError, InvalidInput, RetryableProviderError
 from integrations.models import Integration
 from integrations.services import registry, setup
 from integrations.services.manifest import Kind, Manifest
+from integrations.services.service import TestOutcome
 
 NOT_STORED = "Secrets are never sent back to this page: enter them once more."
 INTERVALS = {
@@ -245,4 +246,14 @@ def try_out(request: HttpRequest, form: ConnectionForm) -> HttpResponse:
         except InvalidInput as error:
             form.refuse(error.errors)
     errors = [(form.fields[name].label if name in form.fields else "", sentences) for name, sentences in form.errors.items()]
-    return TemplateResponse(request, "console/test_outcome.html", {"outcome": outcome, "errors": errors, "saved": False})
+    return TemplateResponse(request, "console/test_outcome.html", {**told(outcome), "errors": errors, "saved": False})
+
+
+def told(outcome: TestOutcome | None) -> dict[str, Any]:
+    """Return what a test's outcome shows."""
+    if outcome is None:
+        return {"outcome": None}
+    details = [(humanise(name), value) for name, value in outcome.details.items()]
+    # Nothing repeats a test by itself, whatever the error says of calls that are.
+    hint = "" if outcome.hint == RetryableProviderError.hint else outcome.hint
+    return {"outcome": outcome, "details": details, "todo": hint or "Compare the fields with what the vendor shows, then test again."}

@@ -227,7 +227,7 @@ class IntegrationAdmin(HotelAdmin):
         outcome = self.service(request, row).test_connection()
         self.log_change(request, row, "Tested the connection.")
         if request.headers.get("HX-Request"):
-            return TemplateResponse(request, "console/test_outcome.html", {"outcome": outcome, "saved": True})
+            return TemplateResponse(request, "console/test_outcome.html", {**connection.told(outcome), "saved": True})
         messages.add_message(request, messages.SUCCESS if outcome.success else messages.ERROR, f"{outcome.message} {outcome.hint}".strip())
         return HttpResponseRedirect(self.address(row))
 
