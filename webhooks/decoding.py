@@ -161,7 +161,10 @@ def _elements(body: bytes) -> _Element:
     parser.CharacterDataHandler = lambda text: stack[-1].parts.append(text)
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ProcessingInstructionHandler = refuse
     try:
+        body.decode()  # whatever the document declares: other encodings are read otherwise by others
         parser.Parse(body, True)
+    except UnicodeDecodeError:
+        raise BodyUnreadable("The body is not valid UTF-8.") from None
     except expat.ExpatError as error:
         raise BodyUnreadable(f"The body is not valid XML: {error}") from None
     return document

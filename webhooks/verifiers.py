@@ -113,11 +113,11 @@ class Hmac(JsonBody):
         offered = [self._decode_signature(one) for one in self._offered(headers.get(self.header, ""))] or [_NOTHING]
         # Everything is computed and compared whatever was offered, so that the time taken tells nothing.
         matched = False
-        key_id = headers.get(self.key_id_header, "") if self.key_id_header else ""
+        key_id = headers.get(self.key_id_header, "")
         for secret in secrets:
             expected = hmac.digest(_key(secret.value, self.key_encoding), message, "sha256")
             for signature in offered:
-                matched |= hmac.compare_digest(signature, expected) and secret.key_id in ("", key_id)
+                matched |= hmac.compare_digest(signature, expected) and (not self.key_id_header or secret.key_id in ("", key_id))
         if self.header not in headers or ("id" in self.signs and not event_id) or ("timestamp" in self.signs and not timestamp):
             raise SignatureMissing()
         if not matched:

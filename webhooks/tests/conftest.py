@@ -7,7 +7,9 @@ import pytest
 
 from hotels.models import Hotel
 from integrations.models import Integration, IntegrationType, WebhookSecret
+from integrations.services import registry
 from webhooks.tests import doors
+from webhooks.tests.vendor import PolledVendor, Vendor
 
 SECRET = "a-webhook-secret-of-the-tests"
 
@@ -44,3 +46,15 @@ def lean_port(django_db_setup: None) -> Iterator[int]:
 def door(request: pytest.FixtureRequest, transactional_db: None, lean_port: int) -> doors.Door:
     """Each door in turn. Both must answer alike."""
     return doors.ViewDoor() if request.param == "view" else doors.LeanDoor(lean_port)
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> type[Vendor]:
+    """A vendor beside the real ones, with nothing in it."""
+    known = {**registry.providers(), "vendor": Vendor, "polled": PolledVendor}
+    monkeypatch.setattr(registry, "providers", lambda: known)
+    for name, empty in (("queries", []), ("holds", {}), ("failures", {})):
+        monkeypatch.setattr(Vendor, name, empty)
+    monkeypatch.setattr(PolledVendor, "queue", [])
+    monkeypatch.setattr(PolledVendor, "stored_before_next", [])
+    return Vendor
