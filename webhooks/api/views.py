@@ -59,7 +59,13 @@ class ReplayView(IntegrationView):
 
 
 class ReplayMatchingView(IntegrationView):
-    @extend_schema(tags=TAGS, request=ReplaySerializer, responses=ReplayedSerializer, summary="Work all events again that match")
+    @extend_schema(
+        tags=TAGS,
+        operation_id="integrations_webhook_events_replay_matching",
+        request=ReplaySerializer,
+        responses=ReplayedSerializer,
+        summary="Work all events again that match",
+    )
     def post(self, request: Request, integration_id: int) -> Response:
         """Counts what matches; with `confirm` it is done. At least one filter has to be given."""
         body = ReplaySerializer(data=request.data)
