@@ -109,7 +109,7 @@ def outline(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
     if not isinstance(body, dict):
         raise BodyUnreadable("The body is not a JSON object with event_type and data.")
     event_type = body.get("event_type") or body.get("type")  # Standard Webhooks calls it type
-    data = body.get("data") or {}
+    data = _data(body)
     if not isinstance(event_type, str) or not isinstance(data, dict):
         raise BodyUnreadable("The body needs an event_type (a text) and data (an object).")
     effect = EVENTS.get(event_type)
@@ -129,7 +129,7 @@ def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[Inb
     """Return the event of one delivery with all it tells; a type that is not in the table is returned too, and kept."""
     [event] = outline(headers, body)
     effect = EVENTS.get(event.event_type)
-    data = body.get("data") or {}
+    data = _data(body)
     record = _record(event, effect, data, currency) if effect and event.object_id else None
     if effect is None or record is None:
         return [event]
@@ -160,6 +160,10 @@ def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], curren
         updated_at=record.updated_at or event.occurred_at,
         version=version if isinstance(version, int) and not isinstance(version, bool) else None,
     )
+
+
+def _data(body: Mapping[str, Any]) -> Any:
+    return {} if body.get("data") is None else body["data"]
 
 
 def _text(value: Any) -> str:
