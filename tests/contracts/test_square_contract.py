@@ -19,6 +19,7 @@ from integrations.services.square.provider import SquareProvider
 from integrations.services.square.simulator import APPLICATION_ID, APPLICATION_SECRET, REFRESH_TOKEN, RESTAURANT, TOKEN, SquareSimulator
 from integrations.services.square.tests import CHECK, CLUB
 from integrations.simulators.server import running
+from integrations.transport.client import Policy
 from tests.contracts.prism import document, prism
 
 pytestmark = pytest.mark.contract
@@ -45,7 +46,8 @@ def judged(contract: Path) -> Iterator[tuple[str, SquareSimulator]]:
 
 
 def square(url: str, location_id: str = LOCATION, **credentials: str) -> Connection:
-    return connect(SquareProvider, config={"base_url": url}, credentials={"access_token": TOKEN, "location_id": location_id} | credentials)
+    fields = {"access_token": TOKEN, "location_id": location_id} | credentials
+    return connect(SquareProvider, config={"base_url": url}, credentials=fields, policy=Policy())
 
 
 def read(connection: Connection, stream: str, **query: Any) -> list[Any]:
@@ -178,3 +180,41 @@ def test_every_stream_and_operation_keeps_to_the_contract_and_so_does_the_simula
         "renew_token", "list_locations", "search", "batch_retrieve", "batch_retrieve_orders", "create_order", "retrieve_order", "update_order",
         "create_payment", "get_payment", "cancel_payment", "pay_order", "list_subscriptions", "create_subscription", "rotate_subscription_key",
     }  # fmt: skip
+
+
+# --- the simulator is Square enough for Square's own client --------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_squares_own_client_lists_searches_creates_reads_pays_and_cancels() -> None:
+    sdk = pytest.importorskip("square", reason="not checked: Square's own client against the simulator (requirements-ci.txt has it)")
+    from square.core.api_error import ApiError
+
+    with running(SquareSimulator(items=150)) as served:
+        client = sdk.Square(token=TOKEN, base_url=served.url)
+        assert [location.name for location in client.locations.list().locations][:2] == ["Restaurant Miramar", "Pool bar"]
+        listed = [item.id for item in client.catalog.list(types="ITEM")]
+        assert len(listed) == len(set(listed)) == 187
+        found = client.catalog.search(object_types=["ITEM"], limit=1000)
+        assert [item.id for item in found.objects] == listed
+        assert found.latest_time
+        (club,) = client.catalog.batch_get(object_ids=[CLUB[0]]).objects
+        line = {"quantity": "2", "catalog_object_id": club.item_data.variations[0].id}
+        order = client.orders.create(order={"location_id": RESTAURANT, "line_items": [line]}, idempotency_key="a").order
+        assert (order.total_money.amount, order.state) == (2900, "OPEN")
+        payment = client.payments.create(
+            source_id="CASH",
+            idempotency_key="p",
+            amount_money={"amount": 2900, "currency": "EUR"},
+            cash_details={"buyer_supplied_money": {"amount": 3000, "currency": "EUR"}},
+            autocomplete=False,
+            order_id=order.id,
+        ).payment
+        assert client.payments.cancel(payment_id=payment.id).payment.status == "CANCELED"
+        current = client.orders.get(order_id=order.id).order
+        change = {"location_id": RESTAURANT, "version": current.version, "state": "CANCELED"}
+        assert client.orders.update(order_id=order.id, order=change, idempotency_key="b").order.state == "CANCELED"
+        assert [one.state for one in client.orders.search(location_ids=[RESTAURANT]).orders] == ["CANCELED"]
+        with pytest.raises(ApiError) as caught:
+            client.orders.update(order_id=order.id, order=change, idempotency_key="c")
+        assert caught.value.body["errors"][0]["code"] == "VERSION_MISMATCH"
