@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 class Loopback:
     port: int
     connections: int = 0
+    closed: int = 0
     received: list[bytes] = field(default_factory=list)
     server_names: list[str] = field(default_factory=list)
     """What TLS clients asked for."""
@@ -38,6 +39,7 @@ def listening(answer: Callable[[socket.socket], None], tls: ssl.SSLContext | Non
             loopback.received.append(head)
             if head:
                 answer(client)
+        loopback.closed += 1
 
     def accept() -> None:
         with suppress(OSError):

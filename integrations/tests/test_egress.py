@@ -151,6 +151,13 @@ class TestAllowance:
         with pytest.raises(EgressBlocked):
             careless.resolve(host.strip("[]"), 80)
 
+    def test_translated_address_has_to_be_allowed_in_both_its_forms(self) -> None:
+        behind_nat64 = Egress(["64:ff9b::/96"])
+        behind_nat64.check_url("https://[64:ff9b::808:808]/")
+        for inner in ("7f00:1", "a00:1", "a9fe:a9fe"):
+            with pytest.raises(EgressBlocked):
+                behind_nat64.check_url(f"https://[64:ff9b::{inner}]/")
+
     def test_name_that_leads_to_metadata_is_refused_even_when_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         answer_with(monkeypatch, ["169.254.169.254"])
         with pytest.raises(EgressBlocked):

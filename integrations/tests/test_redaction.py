@@ -286,7 +286,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
 def test_no_text_hangs_a_worker(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     redact_text(text, (SECRET, TOKEN))
     redact({"text": text, "again": [text] * 3}, (SECRET, TOKEN))
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1

@@ -140,11 +140,13 @@ class TestRequest:
                 desk.get()
         assert len(opened) == 1
 
-    def test_connection_the_vendor_closed_is_not_used_again(self) -> None:
-        with listening(plain_answer()) as server:
+    @pytest.mark.parametrize("announced", [b"Connection: close\r\n", b""], ids=["announced", "in silence"])
+    def test_connection_the_vendor_closed_is_not_used_again(self, announced: bytes) -> None:
+        with listening(lambda client: client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + announced + b"\r\n{}")) as server:
             desk = Desk(server.url)
-            for _ in range(3):
-                desk.get()
+            for number in range(3):
+                assert desk.post().status == 200  # a write: it would not be repeated
+                wait_until(lambda number=number: server.closed == number + 1)
         assert server.connections == 3
 
     @pytest.mark.parametrize(
@@ -212,22 +214,20 @@ class TestAnswer:
 
 
 class TestTime:
-    """Small limits, so that the tests are quick; what counts is that each call ends close to its own."""
+    """Small limits, so that the tests are quick. Every one of these vendors would hold a worker for three seconds or for ever."""
 
     PATIENCE = Policy(connect_seconds=0.3, read_seconds=0.3, total_seconds=0.6, attempts=1)
 
-    def ends(
-        self, url: str, within: float, error: type[HospientError] = ProviderUnavailable, policy: Policy = PATIENCE, **more: Any
-    ) -> ProviderError:
+    def ends(self, url: str, error: type[HospientError] = ProviderUnavailable, policy: Policy = PATIENCE, **more: Any) -> ProviderError:
         started = time.monotonic()
         with pytest.raises(error) as caught:
             Desk(url, policy=policy).post(**more)
-        assert time.monotonic() - started < within
+        assert time.monotonic() - started < policy.total_seconds + 1
         return caught.value
 
     def test_silent_vendor_ends_after_the_read_time(self) -> None:
         with listening(lambda client: time.sleep(3)) as server:
-            error = self.ends(server.url, 0.55)
+            error = self.ends(server.url)
         assert error.message == "Square did not answer in time."
         assert error.maybe_done
 
@@ -245,7 +245,7 @@ class TestTime:
                 time.sleep(0.05)
 
         with listening(drip) as server:
-            error = self.ends(server.url, 0.85, HospientError)
+            error = self.ends(server.url, HospientError)
         assert error.maybe_done
 
     def test_endless_headers_end(self) -> None:
@@ -255,7 +255,7 @@ class TestTime:
                 client.sendall(b"X-More: and more\r\n" * 100)
 
         with listening(babble) as server:
-            error = self.ends(server.url, 0.5, UnexpectedResponse)
+            error = self.ends(server.url, UnexpectedResponse)
         assert "not proper HTTP" in error.message
 
     def test_endless_body_ends(self) -> None:
@@ -265,13 +265,23 @@ class TestTime:
                 client.sendall(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
 
         with listening(babble) as server:
-            error = self.ends(server.url, 1, UnexpectedResponse, Policy(total_seconds=5, max_bytes=2**20))
+            error = self.ends(server.url, UnexpectedResponse, Policy(total_seconds=3, max_bytes=2**20))
         assert "larger than 1 MiB" in error.message
+
+    def test_endless_trickle_that_never_pauses_ends_after_the_total(self) -> None:
+        def babble(client: socket.socket) -> None:
+            client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                client.sendall(b"1\r\nx\r\n" * 20)
+
+        with listening(babble) as server:
+            error = self.ends(server.url, policy=Policy(total_seconds=0.4, attempts=1))
+        assert error.message == "Square did not answer in time."
 
     def test_port_nobody_listens_at_is_a_definite_failure(self) -> None:
         with listening(plain_answer()) as server:
             pass
-        error = self.ends(server.url, 0.5)
+        error = self.ends(server.url)
         assert "accepts no connection" in error.message
         assert not error.maybe_done
 
@@ -281,7 +291,7 @@ class TestTime:
             for waiting in crowd:
                 waiting.setblocking(False)
                 waiting.connect_ex(listener.getsockname())
-            error = self.ends(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.5)
+            error = self.ends(f"http://127.0.0.1:{listener.getsockname()[1]}")
             for waiting in crowd:
                 waiting.close()
         assert "does not answer" in error.message
@@ -289,7 +299,7 @@ class TestTime:
 
     def test_vendor_that_reads_nothing_ends(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            error = self.ends(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.9, json={"x": "y" * 20_000_000})
+            error = self.ends(f"http://127.0.0.1:{listener.getsockname()[1]}", json={"x": "y" * 20_000_000})
         assert error.maybe_done
 
     def test_all_tries_of_a_call_share_the_total(self) -> None:
@@ -298,7 +308,7 @@ class TestTime:
             started = time.monotonic()
             with pytest.raises(ProviderUnavailable):
                 desk.get()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 1.7
         assert 1 <= len(desk.log) <= 3
 
 
@@ -315,10 +325,10 @@ class TestSize:
     def test_bomb_is_refused_before_it_goes_off(self) -> None:
         packer = zlib.compressobj(9, wbits=31)
         bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
-        started = time.monotonic()
+        started = time.thread_time()
         with pytest.raises(UnexpectedResponse, match="larger than 10 MiB"):
             self.get(bomb, "Content-Encoding: gzip\r\n")
-        assert time.monotonic() - started < 2
+        assert time.thread_time() - started < 1
 
     @pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,deflate", "br", "deflate", "zstd", "compress"])
     def test_layers_and_other_encodings_are_refused(self, encoding: str) -> None:
@@ -671,13 +681,6 @@ class TestPages:
         assert [answer.json()["page"] for answer in pages] == [2]
         assert len(vendor.seen) == 3
 
-    def test_working_and_fetching_overlap(self, vendor: Paged, desk: Desk) -> None:
-        vendor.fail("slow", seconds=0.1, times=3)
-        started = time.monotonic()
-        for _ in self.pages(desk):
-            time.sleep(0.1)
-        assert time.monotonic() - started < 0.55  # one after the other: 0.6
-
     def test_only_raw_http_leaves_the_callers_thread(self, vendor: Paged) -> None:
         threads: set[int] = set()
         note = lambda *args, **more: threads.add(threading.get_ident())  # noqa: E731
@@ -742,19 +745,16 @@ class TestPages:
             next(pages)
 
     def test_caller_that_stops_early_leaves_nothing_behind(self, vendor: Paged, desk: Desk) -> None:
-        before = threading.active_count()
         pages = self.pages(desk)
-        vendor.fail("slow", seconds=0.3, match="never")
         next(pages)
         wait_until(lambda: len(vendor.seen) == 2)
-        vendor.fail("slow", seconds=0.5)
+        vendor.fail("slow", seconds=3)
         next(pages)
+        wait_until(lambda: len(vendor.requests) == 3)
         started = time.monotonic()
         pages.close()
-        assert time.monotonic() - started < 0.1
         wait_until(lambda: not any(thread.name.startswith("look-ahead") for thread in threading.enumerate()))
-        desk.client.close()
-        assert threading.active_count() <= before + 3  # the simulator's own, one a connection
+        assert time.monotonic() - started < 1.5
         assert len(desk.log) == 2
 
 
