@@ -5,10 +5,10 @@ are prepared once, and rows are plain tuples in that order. Called by the reconc
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection, models
@@ -43,12 +43,6 @@ def _for_sqlite(value: Any) -> Any:
     if isinstance(value, dict | list | tuple):
         return json.dumps(value)
     return value
-
-
-@lru_cache(maxsize=128)
-def columns_of(model: type[models.Model]) -> tuple[str, ...]:
-    """Return the columns of a model's table, in the order of its fields."""
-    return tuple(field.column for field in model._meta.concrete_fields)
 
 
 class Ids:
@@ -94,22 +88,26 @@ def select(model: type[models.Model], columns: Sequence[str], *, one_of: tuple[s
         return cursor.fetchall()
 
 
-def insert(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows given as values in the order of `columns`."""
+def insert(
+    model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]], constants: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Insert rows given as values in the order of `columns`; `constants` are columns that are the same in all of them."""
     rows = list(rows)
     if not rows:
         return
     quote = connection.ops.quote_name
-    names = ", ".join(quote(column) for column in columns)
+    names = ", ".join(quote(column) for column in (*constants, *columns))
     table = quote(model._meta.db_table)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            block = "\n".join("\t".join(map(_for_copy, row)) for row in rows)
+            start = "".join(f"{_for_copy(value)}\t" for value in constants.values())
+            block = "\n".join([start + "\t".join(map(_for_copy, row)) for row in rows])
             with cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 copy.write(block)
         else:
-            marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", [tuple(map(_for_sqlite, row)) for row in rows])  # noqa: S608
+            first = tuple(map(_for_sqlite, constants.values()))
+            marks = ", ".join(["%s"] * (len(first) + len(columns)))
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", [(*first, *map(_for_sqlite, row)) for row in rows])  # noqa: S608
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -28,8 +29,7 @@ _READ_AT_ONCE = 1000
 _REMEMBERED = 10_000
 """How many rows that others point to a reconciler keeps in mind, of each type: categories, taxes, the guests of a page."""
 _REFERENCE_COLUMNS = (
-    "integration_id", "record_type", "external_id", "object_id", "snapshot", "content_hash", "source_version", "source_updated_at",
-    "synced_at", "deleted_at", "matched_by",
+    "record_type", "external_id", "object_id", "snapshot", "content_hash", "source_version", "source_updated_at", "matched_by",
 )  # fmt: skip
 
 # Both are made once for each record type and process.
@@ -39,6 +39,7 @@ _encoder = lru_cache(maxsize=None)(encoder)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 POINTED_TO = {record_type for binding in BINDINGS.values() for _, record_type in binding.relations.values()}
+REFERRED_TO = POINTED_TO | {record_type for binding in BINDINGS.values() for _, record_type in binding.links.values()}
 
 Related = Mapping[str, Mapping[str, int]]
 """Relation or link of a record -> external id -> primary key of the hotel's row."""
@@ -90,6 +91,7 @@ class Reconciler:
         self.rules = Rules.of(integration)
         self.ids = bulk.Ids()
         self._remembered: dict[str, dict[str, int]] = defaultdict(dict)
+        self._references: list[tuple[Any, ...]] = []
         self.now = timezone.now()
 
     def store(self, records: Iterable[Record]) -> Counts:
@@ -103,6 +105,7 @@ class Reconciler:
         for record_type, binding in BINDINGS.items():
             if record_type in groups:
                 self._store(binding, groups[record_type], counts)
+        self._flush_references()
         return counts
 
     def delete(self, record_type: str, external_ids: Sequence[str]) -> int:
@@ -137,12 +140,18 @@ class Reconciler:
     def _ids_of(self, record_type: str, external_ids: set[str]) -> dict[str, int]:
         """Return the hotel's rows of what others point to; what was found once is not asked again."""
         remembered = self._remembered[record_type]
-        if missing := [external_id for external_id in external_ids if external_id not in remembered]:
-            if len(remembered) > _REMEMBERED:
-                remembered.clear()
-                missing = list(external_ids)
-            remembered.update((external_id, row.object_id) for external_id, row in self._known(record_type, missing).items())
-        return {external_id: remembered[external_id] for external_id in external_ids if external_id in remembered}
+        missing = [external_id for external_id in external_ids if external_id not in remembered]
+        found = {external_id: remembered[external_id] for external_id in external_ids if external_id in remembered}
+        if missing:
+            asked = {external_id: row.object_id for external_id, row in self._known(record_type, missing).items()}
+            self._remember(record_type, asked)
+            found |= asked
+        return found
+
+    def _remember(self, record_type: str, ids: Mapping[str, int]) -> None:
+        if len(self._remembered[record_type]) > _REMEMBERED:
+            self._remembered[record_type].clear()
+        self._remembered[record_type] |= ids
 
     def _related(self, binding: Binding, values: Iterable[Any], ids: Mapping[str, int] = _NOTHING) -> Related:
         """Resolve what records or snapshots point to; `ids` are rows of the same type that are only now being written."""
@@ -160,7 +169,14 @@ class Reconciler:
 
     # --- one record type of a page ---------------------------------------------------------------------------------------------
 
-    def _store(self, binding: Binding, records: list[Record], counts: Counts, parents: Mapping[str, int] = _NOTHING) -> None:
+    def _store(
+        self,
+        binding: Binding,
+        records: list[Record],
+        counts: Counts,
+        parents: Mapping[str, int] = _NOTHING,
+        prepared: Mapping[str, Incoming] = _NOTHING,
+    ) -> None:
         encode = _encoder(binding)
         latest = {record.external_id: record for record in records}  # a page may name one twice: the last one counts
         known = self._known(binding.record_type, list(latest))
@@ -176,7 +192,7 @@ class Reconciler:
                 if row and row.deleted_at is None:
                     gone.append(row)
             else:
-                incoming = encode(record)
+                incoming = prepared.get(external_id) or encode(record)
                 if row and row.content_hash == incoming.content_hash and row.deleted_at is None:
                     counts.unchanged += 1
                     if (record.version, record.updated_at) != (row.version, row.updated_at):
@@ -205,46 +221,42 @@ class Reconciler:
 
     def _create(self, binding: Binding, new: list[Incoming], counts: Counts, parents: Mapping[str, int]) -> None:
         table = _table(binding)
-        matches = binding.match(self.integration.hotel_id, [incoming.record for incoming in new]) if binding.match else {}
-        fresh = [incoming.record for incoming in new if incoming.record.external_id not in matches]
+        records = [incoming.record for incoming in new]
+        matches = binding.match(self.integration.hotel_id, records) if binding.match else {}
+        fresh = [record for record in records if record.external_id not in matches]
         taken = self.ids.take(binding.model, len(fresh))
         ids = {record.external_id: pk for record, pk in zip(fresh, taken, strict=True)}
-        related = self._related(binding, [incoming.record for incoming in new], ids)
-        head = (self.integration.hotel_id, self.now, self.now)
+        related = self._related(binding, records, ids)
+        about_parent = [(parents[record.external_id],) for record in fresh] if binding.parent else repeat(())
         bulk.insert(
             binding.model,
             table.columns,
-            (
-                (
-                    ids[r.external_id],
-                    *head,
-                    *((parents[r.external_id],) if binding.parent else ()),
-                    *table.values(r, related),
-                    *table.defaults,
-                )
-                for r in fresh
-            ),
+            [(pk, *parent, *table.values(record, related)) for record, pk, parent in zip(fresh, taken, about_parent, strict=False)],
+            {"hotel_id": self.integration.hotel_id, "created_at": self.now, "updated_at": self.now, **table.defaults},
         )
         ids |= {external_id: pk for external_id, (pk, _) in matches.items()}
-        bulk.insert(
-            ExternalReference,
-            _REFERENCE_COLUMNS,
+        self._references += [
             (
-                (
-                    self.integration.pk, binding.record_type, record.external_id, ids[record.external_id], snapshot, digest,
-                    record.version, record.updated_at, self.now, None, matches.get(record.external_id, (0, ""))[1],
-                )
-                for record, snapshot, digest in new
-            ),
-        )  # fmt: skip
+                binding.record_type, record.external_id, ids[record.external_id], snapshot, digest, record.version, record.updated_at,
+                matches[record.external_id][1] if record.external_id in matches else "",
+            )
+            for record, snapshot, digest, _ in new
+        ]  # fmt: skip
+        if binding.record_type in REFERRED_TO:
+            self._remember(binding.record_type, ids)
         counts.created += len(new)
-        matched = [incoming.record for incoming in new if incoming.record.external_id in matches]
-        self._fill_gaps(binding, matched, ids, related)
-        self._await_missing(binding, [incoming.record for incoming in new], ids, related)
+        self._fill_gaps(binding, [record for record in records if record.external_id in matches], ids, related)
+        self._await_missing(binding, records, ids, related)
         self._fill_pending(binding, ids)
-        self._link(binding, [incoming.record for incoming in new], ids, related)
+        self._link(binding, records, ids, related)
         if binding.children:
-            self._store_children(binding, [incoming.record for incoming in new], ids)
+            self._store_children(binding, new, ids)
+
+    def _flush_references(self) -> None:
+        """Write the references of a page's new records, of all types at once."""
+        references, self._references = self._references, []
+        constants = {"integration_id": self.integration.pk, "synced_at": self.now, "deleted_at": None}
+        bulk.insert(ExternalReference, _REFERENCE_COLUMNS, references, constants)
 
     def _fill_gaps(self, binding: Binding, matched: list[Record], ids: Mapping[str, int], related: Related) -> None:
         """Let a record that stands for a row the hotel has already fill in only what that row lacks."""
@@ -306,7 +318,7 @@ class Reconciler:
         rows = self._rows(binding, [row.object_id for _, row in changed])
         related = self._related(binding, [*(incoming.record for incoming, _ in changed), *bases.values()])
         updates, references, conflicts = [], [], []
-        for (record, snapshot, digest), row in changed:
+        for (record, snapshot, digest, _), row in changed:
             ours = rows[row.object_id]
             merged = dict(ours)
             for column, theirs, base, decision in self._merge(binding, record, bases[row.id], ours, related):
@@ -333,7 +345,7 @@ class Reconciler:
         self._link(binding, records, ids, related, replace=True)
         if binding.children:
             self._drop_lost_children(binding, records, ids)
-            self._store_children(binding, records, ids, counts)
+            self._store_children(binding, [incoming for incoming, _ in changed], ids, counts)
 
     def _merge(
         self, binding: Binding, record: Record, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related
@@ -366,11 +378,11 @@ class Reconciler:
 
     # --- nested records --------------------------------------------------------------------------------------------------------
 
-    def _store_children(self, binding: Binding, records: list[Record], ids: Mapping[str, int], counts: Counts | None = None) -> None:
-        child = BINDINGS[binding.child]
-        parents = {nested.external_id: ids[r.external_id] for r in records for nested in getattr(r, binding.children)}
+    def _store_children(self, binding: Binding, parents: list[Incoming], ids: Mapping[str, int], counts: Counts | None = None) -> None:
+        nested = {inner.record.external_id: inner for parent in parents for inner in parent.nested}
+        of = {inner.record.external_id: ids[parent.record.external_id] for parent in parents for inner in parent.nested}
         nested_counts = Counts()
-        self._store(child, [nested for record in records for nested in getattr(record, binding.children)], nested_counts, parents)
+        self._store(BINDINGS[binding.child], [inner.record for inner in nested.values()], nested_counts, of, nested)
         if counts:
             counts.conflicts += nested_counts.conflicts
 

@@ -25,6 +25,7 @@ class Incoming(NamedTuple):
     record: Record
     snapshot: JSONText
     content_hash: str
+    nested: tuple["Incoming", ...] = ()
 
 
 def plain(value: Any) -> Any:
@@ -56,18 +57,16 @@ def encoder(binding: Binding) -> Callable[[Record], Incoming]:
     dumps = json.JSONEncoder(default=plain, separators=(",", ":"), ensure_ascii=False).encode
 
     def encode(record: Record) -> Incoming:
-        text = dumps(dict(zip(names, values(record), strict=True)))
-        whole = text
-        if child:
-            whole += "".join(nested.external_id + child(nested).snapshot for nested in getattr(record, binding.children))
-        digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return Incoming(record, JSONText(text), digest)
+        text = JSONText(dumps(dict(zip(names, values(record), strict=True))))
+        nested = tuple(map(child, getattr(record, binding.children))) if child else ()
+        whole = text + "".join(inner.record.external_id + inner.snapshot for inner in nested)
+        return Incoming(record, text, hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest(), nested)
 
     return encode
 
 
 class Table:
-    """A binding's table: its columns in writing order, and the row a new record becomes."""
+    """A binding's table: its columns, the row a new record becomes, and what it refuses."""
 
     def __init__(self, binding: Binding) -> None:
         meta = binding.model._meta
@@ -76,10 +75,11 @@ class Table:
         self.fields |= {name: meta.get_field(attribute) for name, (attribute, _) in binding.relations.items()}
         self.content = tuple(column.column for column in self.fields.values())
         """What a vendor's record decides."""
-        head = ("id", "hotel_id", "created_at", "updated_at", *([f"{binding.parent}_id"] if binding.parent else []))
-        rest = [column for column in meta.concrete_fields if column.column not in {*head, *self.content}]
-        self.columns = (*head, *self.content, *(column.column for column in rest))
-        self.defaults = tuple(column.get_default() for column in rest)
+        given = {"id", "hotel_id", "created_at", "updated_at", *([f"{binding.parent}_id"] if binding.parent else [])}
+        self.columns = ("id", *([f"{binding.parent}_id"] if binding.parent else []), *self.content)
+        """What differs from row to row."""
+        self.defaults = {c.column: c.get_default() for c in meta.concrete_fields if c.column not in {*given, *self.content}}
+        """What a new row has that no vendor decides."""
         self._copied = attrgetter(*binding.copied, "external_id")
         self._texts = [
             (name, column.max_length) for name, column in self.fields.items() if isinstance(column, models.CharField | models.TextField)
