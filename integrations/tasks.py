@@ -31,6 +31,7 @@ RUNS_PER_HOTEL = 2
 """Runs of one hotel that work at a time, so that a hotel with much to do does not take all workers."""
 HANDED_OUT = timedelta(seconds=60)
 """How long a run that was given to the engine is left alone before it is given again."""
+DRAIN_COUNT = 200
 DRAIN_SECONDS = 5.0
 """How long one wake-up works for one integration before others get their turn."""
 
@@ -53,7 +54,8 @@ def deliver_operations(integration_id: int) -> None:
     """Deliver what is due at one integration, for a few seconds; the next tick goes on."""
     until = time.monotonic() + DRAIN_SECONDS
     service = service_for(Integration.objects.select_related("hotel").get(pk=integration_id))
-    for operation in deliver.due().filter(integration_id=integration_id).iterator(chunk_size=50):
+    # A list, not a cursor left open: on SQLite an open read would bar this connection from writing once another has written.
+    for operation in deliver.due().filter(integration_id=integration_id)[:DRAIN_COUNT]:
         if stopping.is_set() or time.monotonic() > until:
             break
         service.deliver(operation)

@@ -36,12 +36,12 @@ class Command(HospientCommand):
         newest = keyring.newest_key_id()
         rotated = left = 0
         for model, fields in SEALED:
-            for row in model.objects.only("pk").iterator():
+            for pk in list(model.objects.values_list("pk", flat=True)):
                 for field in fields:
                     if verify or dry_run:
-                        left += self.is_old(model, row.pk, field, newest)
+                        left += self.is_old(model, pk, field, newest)
                     else:
-                        rotated += self.rotate(model, row.pk, field, newest)
+                        rotated += self.rotate(model, pk, field, newest)
         if verify or dry_run:
             self.show(f"{left} left on older keys", {"left": left})
             return PARTIAL if left else DONE
