@@ -53,13 +53,15 @@ def run_sync(run_id: int) -> None:
 def deliver_operations(integration_id: int) -> None:
     """Deliver what is due at one integration, for a few seconds; the next tick goes on."""
     until = time.monotonic() + DRAIN_SECONDS
-    service = service_for(Integration.objects.select_related("hotel").get(pk=integration_id))
-    # A list, not a cursor left open: on SQLite an open read would bar this connection from writing once another has written.
-    for operation in deliver.due().filter(integration_id=integration_id)[:DRAIN_COUNT]:
-        if stopping.is_set() or time.monotonic() > until:
-            break
-        service.deliver(operation)
-    awake(f"operations:{integration_id}")
+    try:
+        service = service_for(Integration.objects.select_related("hotel").get(pk=integration_id))
+        # A list, not a cursor left open: on SQLite an open read would bar this connection from writing once another has written.
+        for operation in list(deliver.due().filter(integration_id=integration_id)[:DRAIN_COUNT]):
+            if stopping.is_set() or time.monotonic() > until:
+                break
+            service.deliver(operation)
+    finally:
+        awake(f"operations:{integration_id}")
 
 
 def wake(key: str) -> bool:
@@ -106,9 +108,7 @@ def hand_out_runs() -> None:
     """Give due runs to the engine: oldest first, and of each hotel only so many at a time."""
     now = timezone.now()
     handed = Q(status=RunStatus.RUNNING, lease_until__gte=now) | Q(status=RunStatus.QUEUED, next_attempt_at__gt=now, attempts=0)
-    busy = Counter(
-        dict(SyncRun.objects.filter(handed).values_list("integration__hotel_id").annotate(count=Count("id")).order_by())
-    )
+    busy = Counter(dict(SyncRun.objects.filter(handed).values_list("integration__hotel_id").annotate(count=Count("id")).order_by()))
     for run_id, hotel_id in due_runs(now).order_by("created_at", "id").values_list("id", "integration__hotel_id"):
         if busy[hotel_id] >= RUNS_PER_HOTEL:
             continue
