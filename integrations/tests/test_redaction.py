@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.security.redaction import REDACTED, mask_cards, mask_headers, redact, redact_text, redact_url
@@ -157,6 +157,7 @@ def test_first_six_and_last_four_digits_are_the_most_a_card_shows() -> None:
     assert mask_cards("4111 1111 1111 1111 " * 200).count("411111…1111") == 200
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=12, max_size=17), st.sampled_from(["", " ", "-"]), st.sampled_from(["4", "51", "36", "6"]))
 def test_every_number_that_passes_the_check_is_masked(middle: list[int], separator: str, prefix: str) -> None:
     stem = (prefix + "".join(map(str, middle)))[:18]
@@ -221,6 +222,7 @@ def test_depth_and_width_are_bounded() -> None:
     assert len(redact({str(number): number for number in range(5000)})) == 101
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

@@ -72,7 +72,7 @@ class Desk:
                 "base_url": url,
                 "auth": NoAuth(),
                 "egress": LOOPBACK,
-                "policy": Policy(connect_seconds=1, read_seconds=1, total_seconds=20),
+                "policy": Policy(connect_seconds=5, read_seconds=5, total_seconds=20),
                 "log": self.log.append,
                 "sleep": self.sleep,
                 "clock": lambda: self.now,
