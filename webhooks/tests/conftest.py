@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hotels.models import Hotel
+from hotels.tests.people import *  # noqa: F403
 from integrations.models import Integration, IntegrationType, WebhookSecret
 from integrations.services import registry
 from webhooks.tests import doors
@@ -14,11 +15,6 @@ from webhooks.tests.vendor import PolledVendor, Vendor
 SECRET = "a-webhook-secret-of-the-tests"
 
 Connect = Callable[..., Integration]
-
-
-@pytest.fixture
-def hotel(db: None) -> Hotel:
-    return Hotel.objects.create(name="Miramar", slug="miramar", currency="EUR", time_zone="Europe/Lisbon")
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""The inbox in the console: nothing can be changed, replaying asks first, and nobody sees another hotel's events."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from hotels.models import Hotel, Membership, Role
+from integrations.models import Integration
+from webhooks.models import WebhookEvent
+from webhooks.tests.conftest import Connect
+
+pytestmark = pytest.mark.django_db
+
+LIST = "admin:webhooks_webhookevent_changelist"
+ONE = "admin:webhooks_webhookevent_change"
+REPLAY = "admin:webhooks_webhookevent_replay"
+REPLAY_MATCHING = "admin:webhooks_webhookevent_replay_matching"
+HOSTILE = "<script>alert(1)</script>\r\nforged \x1b[31mline\u2028x"
+
+
+def make(integration: Integration, number: int, status: str = "dead", **columns: str) -> WebhookEvent:
+    body = json.dumps({"event_type": HOSTILE, "data": {"note": HOSTILE}})
+    return WebhookEvent.objects.create(
+        integration=integration,
+        event_id=f"evt-{number}",
+        status=status,
+        received_at=timezone.now(),
+        body=body.encode(),
+        **{"event_type": "menu_updated", "error_message": "The vendor said no."} | columns,
+    )
+
+
+@pytest.fixture
+def login(hotel: Hotel) -> Callable[[Role, Hotel], Client]:
+    def make_client(role: Role, where: Hotel) -> Client:
+        user = User.objects.create_user(f"{role}@{where.slug}", is_staff=True)
+        Membership.objects.create(user=user, hotel=where, role=role)
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make_client
+
+
+def test_events_are_shown_and_cannot_be_changed(login: Callable[..., Client], connect: Connect, hotel: Hotel) -> None:
+    event = make(connect(), 1)
+    client = login(Role.MANAGER, hotel)
+    assert "menu_updated" in client.get(reverse(LIST)).text
+    page = client.get(reverse(ONE, args=[event.pk])).text
+    assert "The vendor said no." in page
+    assert client.post(reverse(ONE, args=[event.pk]), {"status": "done"}).status_code == 403
+    assert client.get(reverse("admin:webhooks_webhookevent_add")).status_code == 403
+    assert client.post(reverse("admin:webhooks_webhookevent_delete", args=[event.pk]), {"post": "yes"}).status_code == 403
+    event.refresh_from_db()
+    assert event.status == "dead"
+
+
+def test_what_a_vendor_writes_is_shown_as_text(login: Callable[..., Client], connect: Connect, hotel: Hotel) -> None:
+    event = make(connect(), 1, event_type=HOSTILE, object_key=HOSTILE, error_message=HOSTILE)
+    client = login(Role.VIEWER, hotel)
+    for page in (reverse(LIST), reverse(ONE, args=[event.pk])):
+        assert "<script>alert" not in client.get(page).text
+
+
+def test_replay_says_how_many_and_asks(login: Callable[..., Client], connect: Connect, hotel: Hotel) -> None:
+    integration = connect()
+    events = [make(integration, number) for number in range(3)]
+    make(integration, 3, status="done")
+    client = login(Role.OPERATOR, hotel)
+    matching = f"{reverse(REPLAY_MATCHING)}?status__exact=dead"
+    assert "Have 3 events worked again?" in client.get(matching).text
+    assert WebhookEvent.objects.filter(status="pending").count() == 0
+    client.post(matching)
+    assert set(WebhookEvent.objects.filter(status="pending").values_list("pk", flat=True)) == {event.pk for event in events}
+    assert client.get(reverse(REPLAY_MATCHING)).status_code == 302  # without a filter it would be everything
+
+
+def test_replay_of_one_event_is_noted_in_its_history(login: Callable[..., Client], connect: Connect, hotel: Hotel) -> None:
+    event = make(connect(), 1)
+    client = login(Role.OPERATOR, hotel)
+    assert "Have 1 event worked again?" in client.get(reverse(REPLAY, args=[event.pk])).text
+    client.post(reverse(REPLAY, args=[event.pk]))
+    event.refresh_from_db()
+    assert event.status == "pending"
+    assert "Had it worked again." in client.get(reverse("admin:webhooks_webhookevent_history", args=[event.pk])).text
+
+
+def test_neither_viewer_nor_stranger_replays(login: Callable[..., Client], connect: Connect, hotel: Hotel, other_hotel: Hotel) -> None:
+    event = make(connect(), 1)
+    for client in (login(Role.VIEWER, hotel), login(Role.MANAGER, other_hotel)):
+        client.post(reverse(REPLAY, args=[event.pk]))
+        client.post(f"{reverse(REPLAY_MATCHING)}?status__exact=dead")
+        event.refresh_from_db()
+        assert event.status == "dead"
+    assert "menu_updated" not in client.get(reverse(LIST)).text
+    assert client.get(reverse(REPLAY, args=[event.pk])).status_code == 404
