@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from integrations.services import registry
+from integrations.services import matrix, registry
 
 ROOT = Path(settings.BASE_DIR)
 APPS = ("hospient", "hotels", "integrations", "webhooks")
-ALLOWED = ("integrations.exceptions", "integrations.records", "integrations.services.base", "integrations.services.manifest", "integrations.transport")
+ALLOWED = (
+    "integrations.exceptions",
+    "integrations.records",
+    "integrations.services.base",
+    "integrations.services.manifest",
+    "integrations.transport",
+)
 """All of Hospient a vendor's folder may know."""
 
 
@@ -57,3 +63,9 @@ def test_every_module_says_what_it_is() -> None:
         if "migrations" not in path.parts and path.stat().st_size and not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert not silent
+
+
+def test_the_capability_matrix_is_current() -> None:
+    assert (ROOT / "docs" / "providers.md").read_text() == matrix.capability_matrix(), (
+        "run: manage.py list_providers --markdown > docs/providers.md"
+    )

@@ -2,14 +2,22 @@
 
 from typing import Any
 
+from django.core.management.base import CommandParser
+
 from integrations.management.command import HospientCommand
-from integrations.services import registry
+from integrations.services import matrix, registry
 
 
 class Command(HospientCommand):
     help = "List the providers with their streams and operations."
 
-    def run(self, **options: Any) -> int:
+    def arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--markdown", action="store_true", help="Print the capability matrix as docs/providers.md has it.")
+
+    def run(self, *, markdown: bool, **options: Any) -> int:
+        if markdown:
+            self.stdout.write(matrix.capability_matrix(), ending="")
+            return 0
         data = []
         for slug, provider in registry.providers().items():
             manifest = provider.manifest
