@@ -1,0 +1,129 @@
+"""Rates and the one line a minute, kept over several processes that share nothing but the cache."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import ImproperlyConfigured
+
+from integrations.models import IntegrationLog
+from webhooks.limits import Limiter, Refusals, parse_rate
+from webhooks.tests.conftest import Connect
+
+
+class Clock:
+    now = 1_000_060.0  # twenty seconds before a minute ends
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def shared() -> Iterator[LocMemCache]:
+    """Memory stands in for the shared cache: what is tested is how the counter is used."""
+    memory = LocMemCache("webhook-limits", {})
+    memory.clear()
+    yield memory
+    memory.clear()
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100, 1234])
+def test_all_processes_together_admit_exactly_the_rate(shared: LocMemCache, clock: Clock, settings: Any, limit: int) -> None:
+    settings.WEBHOOK_RATES = {"pms": f"{limit}/m"}
+    processes = [Limiter(shared, clock) for _ in range(4)]
+    admitted = sum(not processes[number % 4].spend(1, "pms") for number in range(limit + 4 * 20))
+    assert admitted == limit
+    assert {process.closed_for(1, "pms") for process in processes} == {20}
+    assert processes[0].spend(1, "pms") == 20
+    clock.now += 20
+    assert processes[0].closed_for(1, "pms") == 0
+    assert processes[0].spend(1, "pms") == 0
+
+
+def test_integrations_do_not_share_a_rate(shared: LocMemCache, clock: Clock, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {"pms": "1/m"}
+    limiter = Limiter(shared, clock)
+    assert [limiter.spend(number, "pms") for number in (1, 2, 1)] == [0, 0, 20]
+
+
+def test_counter_is_asked_a_hundred_times_a_window_not_once_a_delivery(shared: LocMemCache, clock: Clock, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {"pms": "1000/m"}
+    taken: list[int] = []
+    incr = shared.incr
+    shared.incr = lambda key, delta: taken.append(delta) or incr(key, delta)  # type: ignore[method-assign]
+    limiter = Limiter(shared, clock)
+    assert not any(limiter.spend(1, "pms") for _ in range(1000))
+    assert taken == [10] * 100
+
+
+def test_counter_that_fails_loses_no_delivery(clock: Clock, settings: Any) -> None:
+    class Down(LocMemCache):
+        def add(self, *args: Any, **kwargs: Any) -> bool:
+            raise ConnectionError
+
+    settings.WEBHOOK_RATES = {"pms": "1/m"}
+    limiter = Limiter(Down("down", {}), clock)
+    assert [limiter.spend(1, "pms") for _ in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_cache_counts_atomically_over_threads(clock: Clock, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {"pms": "50/m"}
+    cache.delete_many([f"webhooks:rate:77:{int(clock.now // 60)}"])
+    admitted: list[int] = []
+
+    def process() -> None:
+        from django.db import connection
+
+        limiter = Limiter(cache, clock)
+        admitted.append(sum(not limiter.spend(77, "pms") for _ in range(30)))
+        connection.close()
+
+    threads = [threading.Thread(target=process) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(admitted) == 50
+
+
+@pytest.mark.parametrize("text", ["", "10", "10/h", "ten/m", "0/m", "-1/s", "1.5/m"])
+def test_rate_that_cannot_be_kept_is_refused(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured):
+        parse_rate(text)
+
+
+@pytest.mark.django_db
+def test_refusals_cost_one_line_a_minute_over_all_processes(connect: Connect, shared: LocMemCache, clock: Clock) -> None:
+    integration = connect()
+    first, second = Refusals(shared, clock), Refusals(shared, clock)
+    for _ in range(500):
+        for process in (first, second):
+            process.note(integration.pk, "signature_mismatch", "10.0.0.9")
+            if process.is_due:
+                process.write()
+    first.note(integration.pk, "signature_missing", "10.0.0.8")
+    line = IntegrationLog.objects.get()
+    assert (line.error_code, line.records_failed, line.request_data) == ("signature_mismatch", 1, {"addresses": {"10.0.0.9": 1}})
+    clock.now += 61
+    shared.clear()  # a minute later it would have lapsed
+    assert first.is_due
+    first.write()
+    assert IntegrationLog.objects.latest("id").response_data == {"reasons": {"signature_mismatch": 499, "signature_missing": 1}}
+    assert IntegrationLog.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_addresses_of_a_flood_do_not_fill_the_memory(connect: Connect, shared: LocMemCache, clock: Clock) -> None:
+    refusals = Refusals(shared, clock)
+    for number in range(1000):
+        refusals.note(1, "signature_mismatch", f"10.0.{number // 256}.{number % 256}")
+    assert len(refusals._waiting[1].addresses) == 20
