@@ -4,12 +4,13 @@ It holds what is true of any vendor (`connect` builds the provider as the servic
 none. Exact mappings are the vendor's own tests.
 """
 
+import importlib
 import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,8 +31,9 @@ from integrations.exceptions import (
 from integrations.models import Integration
 from integrations.records import InboundEvent, Page, Record, StreamQuery
 from integrations.security.egress import Egress
+from integrations.services import registry
 from integrations.services.base import ConnectionReport, HotelFacts, Provider
-from integrations.services.connect import secrets_of
+from integrations.services.connect import read_fields, secrets_of
 from integrations.services.manifest import Idempotency, Operation, Stream
 from integrations.services.service import IntegrationService
 from integrations.simulators.server import Fault, SimRequest, Simulator, running
@@ -39,8 +41,8 @@ from integrations.transport.auth import MemoryTokenStore
 from integrations.transport.client import Client, Exchange, Policy
 
 HOTEL = HotelFacts(name="Hotel Miramar", currency="EUR", time_zone="Europe/Lisbon", country="PT")
-IMPATIENT = Policy(connect_seconds=2, read_seconds=2, total_seconds=5, attempts=2, max_wait_seconds=30)
-ONE_ATTEMPT = Policy(connect_seconds=2, read_seconds=2, total_seconds=5, attempts=1, max_wait_seconds=30)
+IMPATIENT = Policy(attempts=2)
+ONE_ATTEMPT = Policy(attempts=1)
 KEY = "5f0c9a51-6d5e-4f0a-9d2b-3c1f0e7a8b11"
 SECRET_NAME = re.compile(r"(secret|password|token|(^|_)key)$")
 
@@ -166,13 +168,10 @@ class ProviderContract:
                 connection.provider.client.close()
 
     def read(self, connection: Connection, stream: Stream, **changes: Any) -> list[Page]:
-        query = self.queries.get(stream.name, StreamQuery())
-        values = {f.name: getattr(query, f.name) for f in fields(StreamQuery)} | changes
-        return list(getattr(connection.provider, stream.name)(StreamQuery(**values)))
+        query = replace(self.queries.get(stream.name, StreamQuery()), **changes)
+        return list(getattr(connection.provider, stream.name)(query))
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if not hasattr(type(self), "provider"):
-            return
         manifest = self.provider.manifest
         declared = {
             "stream": list(manifest.streams),
@@ -197,6 +196,14 @@ class ProviderContract:
         assert fixtures, "fixtures/ has no message"
         for fixture in fixtures:
             json.loads(fixture.read_text())
+
+    def test_simulator_says_what_a_hotel_enters_to_connect_to_it(self) -> None:
+        module = importlib.import_module(self.provider.__module__.rpartition(".")[0] + ".simulator")
+        body = module.connection("http://127.0.0.1:9")
+        assert issubclass(module.simulator, Simulator)
+        assert registry.find(body["provider_name"], body["integration_type"]) == self.provider.manifest.slug
+        config, _ = read_fields(self.provider.manifest, body["config"], body["credentials"])
+        assert self.provider.base_url(body.get("environment", "production"), config).startswith("http://127.0.0.1:9")
 
     def test_setup_page_names_every_required_credential_as_the_form_does(self) -> None:
         page = (self.folder / "README.md").read_text()
@@ -387,8 +394,7 @@ class ProviderContract:
         ids=["429", "500", "503", "dropped", "timeout", "truncated"],
     )
     def test_unwell_vendor_gives_the_class_that_says_so(self, fault: dict[str, Any], expected: type[ProviderError]) -> None:
-        policy = Policy(connect_seconds=2, read_seconds=0.2, total_seconds=3, attempts=2, max_wait_seconds=30)
-        with self.connected(policy=policy) as connection:
+        with self.connected(policy=replace(IMPATIENT, read_seconds=0.2) if fault["kind"] == "slow" else IMPATIENT) as connection:
             connection.simulator.fail(**fault, times=50)
             with pytest.raises(expected) as caught:
                 connection.provider.test_connection()
