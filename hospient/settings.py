@@ -195,6 +195,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "hotels.api.lists.Pages",
     "DEFAULT_FILTER_BACKENDS": ["hotels.api.lists.FilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "hospient.openapi.AutoSchema",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS says nothing that /api/schema does not
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }

@@ -1,7 +1,5 @@
 """Which door is where."""
 
-from importlib.util import find_spec
-
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
@@ -13,14 +11,13 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("hotels.api.urls")),
     path("api/", include("integrations.api.urls")),
+    path("api/", include("webhooks.urls")),
     path("api/schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("api-docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
 ]
-if find_spec("webhooks.urls"):
-    urlpatterns.append(path("api/", include("webhooks.urls")))
 
 handler400 = "hospient.errors.bad_request"
 handler404 = "hospient.errors.not_found"

@@ -27,6 +27,10 @@ from integrations.transport.auth import MemoryTokenStore, check_header
 MASKS = ("•", "…", "****")
 """A value that begins so is what we showed, sent back: it changes nothing."""
 _TEXTS = {"provider_name": 120, "provider_version": 20}
+_WRITTEN = [
+    "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config", "webhook_url", "sync_settings",
+    "next_sync_at", "updated_at",
+]  # fmt: skip
 
 
 def create_integration(hotel: Hotel, data: Mapping[str, Any], *, user: Any = None) -> tuple[Integration, list[str]]:
@@ -67,7 +71,9 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
             integration.credentials = credentials
             integration.credentials_set_at = timezone.now()
         integration.next_sync_at = schedule.next_sync_at(integration)
-        integration.save()
+        # Only what is ours to change: a worker may have stored a fresh token or an outcome since the row was read.
+        written = [*_WRITTEN, "credentials", "credentials_set_at"] if changed else _WRITTEN
+        integration.save(update_fields=None if integration.pk is None else written)
         if integration.tokens and (changed or _address(integration) != address):  # a token is good for one account at one address
             tokens.forget(integration)
         if (secret := data.get("webhook_secret")) and not _is_masked(secret):

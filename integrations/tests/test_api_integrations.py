@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 from hotels.models import Guest, Hotel, Role
 from hotels.tests.people import Caller
 from integrations.models import Integration, WebhookSecret
+from integrations.services.setup import update_integration
 from integrations.tests.conftest import Connect
 from integrations.tests.stub import StubProvider
 
@@ -140,6 +141,15 @@ class TestChanging:
         assert set(errors(refused)) == set(hidden)
         after = Integration.objects.values().get(pk=integration.pk)
         assert {**after, "updated_at": None, "next_sync_at": None} == {**before, "updated_at": None, "next_sync_at": None}
+
+    def test_a_change_does_not_undo_what_a_worker_stored_meanwhile(self, integration: Integration) -> None:
+        worker, person = (Integration.objects.get(pk=integration.pk) for _ in range(2))
+        worker.tokens, worker.token_version, worker.error_count = {"access_token": "fresh"}, 1, 3
+        worker.save()
+        update_integration(person, {"provider_name": "Renamed"}, partial=True)
+        integration.refresh_from_db()
+        assert (integration.provider_name, integration.token_version, integration.error_count) == ("Renamed", 1, 3)
+        assert integration.tokens.reveal() == {"access_token": "fresh"}
 
     def test_an_integration_stays_with_its_hotel(self, manager: APIClient, integration: Integration, other_hotel: Hotel) -> None:
         answer = manager.patch(f"/api/integrations/{integration.pk}", {"hotel_id": other_hotel.pk})
