@@ -424,6 +424,15 @@ class TestErrors:
         assert caught.value.vendor_code == body.get("code", "")
         assert caught.value.maybe_done is maybe_done
 
+    def test_row_may_name_a_class_of_the_vendors_own(self, vendor: Vendor) -> None:
+        class AllowanceUsedUp(RateLimited):
+            pass
+
+        vendor.answers = [SimResponse(status=403, headers={"Retry-After": "60"})]
+        with pytest.raises(AllowanceUsedUp, match="Square asked us to slow down") as caught:
+            Desk(vendor.url, errors=ErrorRules(table={(403, ""): AllowanceUsedUp})).post()
+        assert caught.value.retry_at == NOW + timedelta(seconds=60)
+
     def test_body_nobody_can_read_falls_back_to_the_status(self, vendor: Vendor) -> None:
         vendor.answers = [SimResponse(status=502, body=b"<html>Bad gateway</html>")]
         with pytest.raises(ProviderUnavailable):

@@ -1,6 +1,7 @@
 """From what came of a call to our error class: the one place that decides, and the rows a provider may add to it."""
 
 import http.client
+import inspect
 import json
 import socket
 import ssl
@@ -132,7 +133,7 @@ def _common(response: Response, facts: CallFacts) -> tuple[type[ProviderError], 
 
 
 def _default(kind: type[HospientError]) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]
+    return inspect.getdoc(kind).splitlines()[0]  # type: ignore[union-attr] - a subclass without one inherits it
 
 
 def _sentence(sentence: str, facts: CallFacts, status: int, code: str, message: str) -> str:
