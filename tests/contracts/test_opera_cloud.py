@@ -152,7 +152,7 @@ def test_answers_the_contract_declares_have_their_class(mock: str, status: int, 
 def test_every_stream_keeps_to_the_contract_and_so_does_the_simulator(judged: tuple[str, OperaCloudSimulator], contract: Path) -> None:
     url, simulator = judged
     connection = opera(url)
-    assert len([record for record in read(connection, "reservations") if isinstance(record, Reservation)]) == 12
+    assert len([record for record in read(connection, "reservations") if isinstance(record, Reservation)]) == 13
     assert len(read(connection, "reservations", external_ids=("660082", "660092"))) == 2
     assert len(read(connection, "rooms")) == 40
     assert connection.provider.get_room_status("0101")

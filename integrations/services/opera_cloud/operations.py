@@ -93,11 +93,7 @@ class Operations(Gateway):
         return RequestRejected(
             f"Reservation {stay.external_id} cannot be checked out: its folio has an open balance of {' and '.join(balances)}.",
             hint="Settle the folio in OPERA, then check out again.",
-            provider=refusal.provider,
-            operation=refusal.operation,
-            status=refusal.status,
-            vendor_code=refusal.vendor_code,
-            correlation_id=refusal.correlation_id,
+            **{name: getattr(refusal, name) for name in ("provider", "operation", "status", "vendor_code", "excerpt", "correlation_id")},
         )
 
     def _leave_feedback(self, stay: Reservation, payload: Payload, key: str) -> list[str]:

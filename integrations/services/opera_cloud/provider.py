@@ -27,6 +27,8 @@ SLICE = timedelta(days=7)
 """Arrivals are searched a week at a time, so that an offset stays small while bookings come in."""
 GUESTS_A_PAGE = 50
 """Each is read in detail: what was read is stored after so many calls."""
+OVERLAP = timedelta(minutes=30)
+"""Read again before the newest change seen: a profile changed on a page that was read already, while later ones were read, is among them."""
 EVENTS_AT_ONCE = 20
 """OPERA's maximum; more is an error since release 24.4."""
 
@@ -86,7 +88,7 @@ class OperaCloudProvider(Operations):
             yield _page(rows, Reservation, lambda row: [mapping.reservation_from_detail(row)])
             return
         done = query.checkpoint or {}
-        today = datetime.now(ZoneInfo(self.hotel.time_zone)).date()
+        today = _day(done.get("today")) or datetime.now(ZoneInfo(self.hotel.time_zone)).date()
         first = _day(done.get("first") or query.since) or today - timedelta(days=self.config.days_back)
         last = _day(done.get("last") or query.until) or today + timedelta(days=self.config.days_ahead)
         known: set[str] = set()
@@ -105,7 +107,7 @@ class OperaCloudProvider(Operations):
             for rows, offset in self._reservations(params, done.get("offset", 0) if number == done.get("search") else 0):
                 if "searchType" in search:  # whoever arrives in the window comes with the arrivals
                     rows = [row for row in rows if not str(first) <= str(mapping.stay_of(row).get("arrivalDate"))[:10] <= str(last)]
-                place = {"first": str(first), "last": str(last), "search": number, "offset": offset}
+                place = {"today": str(today), "first": str(first), "last": str(last), "search": number, "offset": offset}
                 yield _page(rows, Reservation, read, checkpoint=place)
 
     def rooms(self, query: StreamQuery) -> Iterator[Page]:
@@ -127,8 +129,9 @@ class OperaCloudProvider(Operations):
             yield self._guests(query.external_ids)
             return
         done = query.checkpoint or {}
-        since = (query.cursor or {}).get("modified", "")
-        newest = done.get("newest") or since
+        before = (query.cursor or {}).get("modified", "")
+        since = (datetime.fromisoformat(before) - OVERLAP).isoformat() if before else ""
+        newest = done.get("newest") or before
         params = [("profileType", "Guest"), ("hotelId", self._hotel)]
         where, limit = ("profileSummaries", "profileInfo"), min(GUESTS_A_PAGE, self.config.page_size)
         for rows, offset in self._list("/crm/v1/profiles", "guests", params, where, done.get("offset", 0), limit):

@@ -49,9 +49,8 @@ class SignIn:
         try:
             answer = call("POST", "/oauth/v1/tokens", name="sign_in", form=self.form, headers=self.headers, safe=True).json()
         except RequestRejected as error:  # Oracle answers wrong credentials with 400 as well
-            raise AuthenticationFailed(
-                provider=error.provider, operation=error.operation, status=error.status, vendor_code=error.vendor_code
-            ) from error
+            facts = ("provider", "operation", "status", "vendor_code", "excerpt", "correlation_id")
+            raise AuthenticationFailed(error.message, **{name: getattr(error, name) for name in facts}) from error
         if not isinstance(answer, dict) or not answer.get("access_token"):
             raise UnexpectedResponse("OPERA's gateway answered the sign-in without a token.")
         seconds = int(answer.get("expires_in") or 3600)

@@ -112,6 +112,7 @@ class SimHotel:
             ("660096", 9, (1, 2), "", {"status": "Cancelled"}),
             ("660097", 10, (10, 12), "", {}),
             ("660098", 11, (-1, 1), "", {"status": "NoShow"}),
+            ("660100", 1, (30, 31), "", {}),
             ("660099", 0, (-3, 300), "9001", {"status": "InHouse", "room_type": PSEUDO_TYPE}),
         ):
             arrival, departure = (self.today + timedelta(days=offset) for offset in nights)
@@ -134,7 +135,7 @@ class SimHotel:
         self.profiles[guest_id] = {
             "profileType": "Guest",
             "statusCode": "Active",
-            "lastModifyDateTime": stamp(self._opened + timedelta(minutes=number)),
+            "lastModifyDateTime": stamp(self._opened + timedelta(hours=number % 200)),
             "customer": {
                 "personName": [
                     {"givenName": given, "surname": surname, "nameType": "Primary"},

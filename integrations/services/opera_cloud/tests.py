@@ -906,4 +906,4 @@ def test_simulator_makes_as_many_reservations_as_a_benchmark_wants() -> None:
         connection = connect(provider, config={**CONFIG, "base_url": served.url, "page_size": 200}, credentials=CREDENTIALS)
         found = records(connection.provider.reservations(StreamQuery()))
         connection.provider.client.close()
-    assert sum(isinstance(record, Reservation) for record in found) == 512
+    assert sum(isinstance(record, Reservation) for record in found) == 513
