@@ -216,7 +216,7 @@ API_RATES = {
     "pms": env.str("API_RATE_PMS", "300/m"),
     "guest_management": env.str("API_RATE_GUEST_MANAGEMENT", "300/m"),
 }
-"""How often the API may act at one integration, by its type: tests, syncs, posts and reads that go to the vendor."""
+"""How often the API may go to the vendor of one integration, by its type; reads and writes are counted apart."""
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hospient",

@@ -44,9 +44,11 @@ class IntegrationView(APIView):
             self._count()
 
     def _count(self) -> None:
+        # Apart, so that a screen that asks every second cannot keep a check from being posted.
+        kind = "reads" if self.request.method in SAFE_METHODS else "writes"
         usage = get_usage(
             self.request._request,
-            group="integration",
+            group=f"integration:{kind}",
             key=lambda group, request: str(self.integration.pk),
             rate=settings.API_RATES[self.integration.integration_type],
             increment=True,
