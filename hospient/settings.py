@@ -220,7 +220,15 @@ API_RATES = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hospient",
-    "DESCRIPTION": "Connects a hotel's point of sale, property management and guest management systems.",
+    "DESCRIPTION": """Connects a hotel's point of sale, property management and guest management systems.
+
+- **Signing in:** `POST /api/auth/token` gives a token once; send it as `Authorization: Bearer <token>`.
+- **Ids:** in a body a number is Hospient's own id and a text the vendor's; in an address `id:12` is Hospient's own id 12.
+- **Money** is decimal, in major units; times are ISO 8601 with a zone.
+- **Writes at a vendor** take an `Idempotency-Key`: 201 when done, 202 when it goes on by itself.
+- **Lists** are paged by `limit` (at most 200) and `offset`; `next` is null on the last page. Rows are not counted.
+- **Errors** all look alike: decide by `errors[].code`, show `detail` and `hint`, quote `correlation_id`.
+""",
     "VERSION": "1.0",
     "OAS_VERSION": "3.1.1",
     "SCHEMA_PATH_PREFIX": "/api",
