@@ -46,7 +46,14 @@ class InputExtension(PydanticExtension):
 
 
 class AutoSchema(SpectacularSchema):
-    """Adds the errors to what the view declares."""
+    """Takes the summary from the docstring's first line, and adds the errors to what the view declares."""
+
+    def get_summary(self) -> str:
+        return super().get_description().partition("\n")[0].rstrip(".")
+
+    def get_description(self) -> str:
+        first, _, more = super().get_description().partition("\n")
+        return more.strip() if first.rstrip(".") == self.get_summary() else f"{first}\n{more}".strip()
 
     def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
         responses = super()._get_response_bodies(direction)

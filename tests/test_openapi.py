@@ -30,7 +30,7 @@ def test_the_description_is_valid_and_raises_no_warning(tmp_path: Path) -> None:
 class TestDescription:
     def test_every_operation_says_what_it_does_and_how_it_fails(self, schema: dict[str, Any]) -> None:
         for path, method, operation in operations(schema):
-            assert operation.get("description"), f"{method} {path} says nothing"
+            assert operation["summary"], f"{method} {path} says nothing"
             assert operation["tags"]
             assert operation["responses"]["default"], f"{method} {path} does not say how it fails"
 

@@ -38,7 +38,7 @@ class Hotels(ReadOnlyModelViewSet):
 
 @extend_schema(tags=["hotels"])
 class Records(ReadOnlyModelViewSet):
-    """Base of a hotel's records. A list leaves out what is archived; a single record is shown with `archived_at`."""
+    """Base of a hotel's records. What is archived leaves the list; asked for by its id it is shown with `archived_at`."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -50,53 +50,71 @@ class Records(ReadOnlyModelViewSet):
 
 
 class MenuCategories(Records):
+    """Categories of the menu."""
+
     queryset = MenuCategory.objects.all()
     serializer_class = serializers.MenuCategorySerializer
 
 
 class MenuItems(Records):
+    """Items of the menu, with variations and prices, choices and taxes."""
+
     queryset = MenuItem.objects.prefetch_related(Prefetch("variations", MenuVariation.live.all()), "modifier_lists", "taxes")
     serializer_class = serializers.MenuItemSerializer
     filterset_class = filters.MenuItemFilter
 
 
 class Rooms(Records):
+    """Rooms, as housekeeping and the front office have them."""
+
     queryset = Room.objects.all()
     serializer_class = serializers.RoomSerializer
     filterset_class = filters.RoomFilter
 
 
 class Guests(Records):
+    """Guests, by family name."""
+
     queryset = Guest.objects.all()
     serializer_class = serializers.GuestSerializer
     filterset_class = filters.GuestFilter
 
 
 class Reservations(Records):
+    """Reservations, latest arrival first."""
+
     queryset = Reservation.objects.select_related("guest")
     serializer_class = serializers.ReservationSerializer
     filterset_class = filters.ReservationFilter
 
 
 class Checks(Records):
+    """Guest checks with their lines, newest first."""
+
     queryset = GuestCheck.objects.prefetch_related("lines")
     serializer_class = serializers.GuestCheckSerializer
     filterset_class = filters.CheckFilter
 
 
 class FeedbackRecords(Records):
+    """What guests thought, newest first."""
+
     queryset = Feedback.objects.all()
     serializer_class = serializers.FeedbackSerializer
     filterset_class = filters.FeedbackFilter
 
 
 class ChatMessages(Records):
+    """What guests and staff wrote to each other, newest first."""
+
     queryset = ChatMessage.objects.all()
     serializer_class = serializers.ChatMessageSerializer
     filterset_class = filters.ChatMessageFilter
 
 
 class Notifications(Records):
+    """What guests were told, newest first."""
+
     queryset = Notification.objects.all()
     serializer_class = serializers.NotificationSerializer
     filterset_class = filters.NotificationFilter
