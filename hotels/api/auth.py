@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth import authenticate
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, Throttled
@@ -59,6 +60,7 @@ class TokenView(APIView):
             raise throttled from None
         if user is None:
             raise WrongCredentials()
+        ApiToken.objects.filter(user=user, expiry__lt=timezone.now()).delete()
         row, row.token = ApiToken.objects.create(user, name=data["name"])
         return Response(TokenSerializer(row).data, status.HTTP_201_CREATED)
 

@@ -80,6 +80,17 @@ class TestTokens:
         row.refresh_from_db()
         assert row.last_used_at == first
 
+    def test_signing_in_often_makes_no_request_dearer(self, client: Client, owner: Any, django_assert_num_queries: Any) -> None:
+        for _ in range(10):
+            ApiToken.objects.create(owner, expiry=timedelta(seconds=-1))
+            _, token = ApiToken.objects.create(owner)
+        bearer = {"Authorization": f"Bearer {token}"}
+        client.get("/api/hotels", headers=bearer)
+        with django_assert_num_queries(2):  # the token with its user, and the hotels
+            client.get("/api/hotels", headers=bearer)
+        sign_in(client)
+        assert ApiToken.objects.count() == 11
+
     def test_a_session_of_the_console_does_not_open_the_api(self, client: Client, owner: Any) -> None:
         client.force_login(owner)
         assert client.get("/api/hotels").status_code == 401
