@@ -27,7 +27,7 @@ from django.db import connection  # noqa: E402
 
 from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
 from webhooks.delivery import Delivery, Outcome, client_address, join_headers, refusal  # noqa: E402
-from webhooks.exceptions import BodyTooSlow  # noqa: E402
+from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import Facts  # noqa: E402
 from webhooks.inbox import report_health  # noqa: E402
 from webhooks.ingest import UNAVAILABLE, Checked, Ingest, logger  # noqa: E402
@@ -42,10 +42,6 @@ _PATH = re.compile(r"/api/webhooks/([0-9]{1,4300})(?:/([^/]+))?/*")
 _HEALTH = re.compile(r"/api/webhooks/health/*")
 _NOT_FOUND = refusal(404, "not_found", "Not found.")
 _NOT_ALLOWED = refusal(405, "method_not_allowed", "Send webhooks with POST.")
-
-
-class ClientGone(Exception):
-    """The client went away before its request was complete; there is nobody to answer."""
 
 
 class LeanDoor:
@@ -63,11 +59,7 @@ class LeanDoor:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            try:
-                outcome = await self._answer(scope, receive)
-            except ClientGone:
-                return
-            await _send(outcome, send)
+            await _send(await self._answer(scope, receive), send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
@@ -163,7 +155,7 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 async def _read(receive: Receive) -> bytes:
-    """Read the body, no more of it than is allowed. Raises PayloadTooLarge, BodyTooSlow or ClientGone."""
+    """Read the body, no more of it than is allowed. Raises PayloadTooLarge, BodyTooSlow or BodyIncomplete."""
     parts: list[bytes] = []
     length = 0
     try:
@@ -171,7 +163,7 @@ async def _read(receive: Receive) -> bytes:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise ClientGone()
+                    raise BodyIncomplete()
                 parts.append(message.get("body", b""))
                 length += len(parts[-1])
                 if length > settings.WEBHOOK_MAX_BYTES:

@@ -1,0 +1,48 @@
+"""Many at once: one id gives one event and one effect. The full sizes are in tests/faults/webhooks_races.py and webhooks_kills.py."""
+
+import json
+import random
+import threading
+from collections import Counter
+
+from django.db import connection
+
+from hotels.models import Guest
+from integrations.models import Integration, IntegrationLog
+from webhooks import inbox
+from webhooks.models import WebhookEvent
+from webhooks.tests.conftest import SECRET, Connect
+from webhooks.tests.doors import Door, signed
+from webhooks.tests.vendor import Vendor
+
+IDS, COPIES, THREADS = 40, 5, 8
+
+
+def test_one_id_gives_one_event_and_one_effect_under_races(door: Door, vendor: type[Vendor], connect: Connect) -> None:
+    integration = connect("pms", provider="vendor")
+    sending = [number for number in range(IDS) for _ in range(COPIES)]
+    random.Random(7).shuffle(sending)
+    statuses: Counter[int] = Counter()
+
+    def send(thread: int) -> None:
+        for number in sending[thread::THREADS]:
+            data = {"guest_id": f"g{number}", "given_name": "Ana", "family_name": f"Lima {number}", "email": f"g{number}@example.com"}
+            body = json.dumps({"event_type": "guest_updated", "data": data}).encode()
+            answer = door.post(f"/api/webhooks/{integration.pk}", body, signed(body, SECRET, X_Webhook_Id=f"evt-{number}"))
+            statuses[answer.status] += 1
+        connection.close()
+
+    def work(_: int) -> None:
+        inbox.drain(Integration.objects.select_related("hotel").get(pk=integration.pk))
+        connection.close()
+
+    for task, count in ((send, THREADS), (work, 2)):
+        threads = [threading.Thread(target=task, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert statuses == {202: IDS, 200: IDS * (COPIES - 1)}
+    assert WebhookEvent.objects.filter(status="done", attempts=1).count() == IDS
+    assert Guest.objects.count() == IDS
+    assert IntegrationLog.objects.filter(operation_name="guest_updated", status="success").count() == IDS
