@@ -60,6 +60,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _link("Hotels", "hotels_hotel_changelist", "domain"),
                 _link("Roles", "hotels_membership_changelist", "badge") if reach(request, Role.MANAGER) else None,
                 _link("Users", "auth_user_changelist", "group") if is_superuser else None,
+                _link("API tokens", "hotels_apitoken_changelist", "key"),
             ],
         ),
     ]

@@ -179,6 +179,32 @@ class TestGuessing:
         assert answer.status_code == 400
 
 
+class TestConsole:
+    @pytest.fixture
+    def tokens(self, owner: Any) -> tuple[ApiToken, ApiToken]:
+        get_user_model().objects.filter(pk=owner.pk).update(is_staff=True)
+        other = get_user_model().objects.create_user("max")
+        return ApiToken.objects.create(owner, name="own till")[0], ApiToken.objects.create(other, name="foreign till")[0]
+
+    def test_a_user_sees_and_revokes_their_own_tokens(self, client: Client, owner: Any, tokens: tuple[ApiToken, ApiToken]) -> None:
+        client.force_login(owner)
+        page = client.get("/admin/hotels/apitoken/").content.decode()
+        assert "own till" in page
+        assert "foreign till" not in page
+        own, foreign = tokens
+        client.post(f"/admin/hotels/apitoken/{foreign.pk}/delete/", {"post": "yes"})
+        client.post(f"/admin/hotels/apitoken/{own.pk}/delete/", {"post": "yes"})
+        assert [token.name for token in ApiToken.objects.all()] == ["foreign till"]
+
+    def test_no_token_is_made_in_a_page(self, client: Client, owner: Any, tokens: tuple[ApiToken, ApiToken]) -> None:
+        client.force_login(owner)
+        assert client.get("/admin/hotels/apitoken/add/").status_code == 403
+
+    def test_a_superuser_sees_all(self, client: Client, tokens: tuple[ApiToken, ApiToken]) -> None:
+        client.force_login(get_user_model().objects.create_superuser("root"))
+        assert "foreign till" in client.get("/admin/hotels/apitoken/").content.decode()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_twenty_guesses_at_once_look_at_five_passwords(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bool] = []
