@@ -336,9 +336,11 @@ def test_what_items_refer_to_comes_before_them(square: Connection) -> None:
 
 
 def test_full_run_leaves_out_what_the_location_does_not_offer(square: Connection) -> None:
-    names = {record.name for record in read(square, "menus") if isinstance(record, MenuItem)}
+    records = read(square, "menus")
+    names = {record.name for record in records}
     assert "Club sandwich" in names
     assert "Pool snack" not in names
+    assert not [record for record in records if record.deleted]
 
 
 def test_changed_price_of_a_variation_brings_its_item(square: Connection) -> None:
@@ -534,6 +536,8 @@ def test_check_that_changes_meanwhile_is_read_again(square: Connection) -> None:
     square.simulator.fail("conflict", times=2)
     assert void(square, order)["status"] == "voided"
     assert square.simulator.requests.count(("GET", f"/v2/orders/{order['id']}")) == 3
+    updates = [exchange.request_data["body"] for exchange in square.exchanges if exchange.operation_name == "update_order"]
+    assert len({update["idempotency_key"] for update in updates}) == 3, "another version is another change, and needs another key"
 
 
 def test_check_that_never_stops_changing_is_given_up(square: Connection) -> None:
