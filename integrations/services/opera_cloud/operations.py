@@ -120,7 +120,7 @@ class Operations(Gateway):
     def _is_feedback_left(self, stay: Reservation, key: str) -> bool:
         if self.config.feedback_target == "service_request":
             return bool(self._find_request([("reservationId", stay.external_id)], key))
-        return any(key in text for text in mapping.comments(self._profile(stay.guest_external_id, COMMENTS)))
+        return any(key in text for text in mapping.comments(self._find_profile(stay.guest_external_id, COMMENTS)))
 
     # --- charges ---------------------------------------------------------------------------------------------------------------
 
