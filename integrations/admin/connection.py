@@ -147,6 +147,11 @@ class ConnectionForm(forms.Form):
             **{name: values[name] for name in ("webhook_url", "webhook_secret") if name in values},
         }  # fmt: skip
 
+    def fresh_credentials(self) -> str:
+        """Name the credentials that were entered, for the history; never what they are."""
+        labels = [field.label for name, field in self.fields.items() if name.startswith("credentials.") and name in self.changed_data]
+        return f"Entered: {', '.join(labels)}." if labels else ""
+
     def refuse(self, errors: dict[str, str]) -> None:
         """Put what the service found wrong beside the fields it names."""
         for path, sentence in errors.items():

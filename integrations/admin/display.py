@@ -107,6 +107,11 @@ def problem(what: str, *, why: str, code: str = "", hint: str = "") -> Problem |
     return Problem(what=what, why=why.removesuffix(hint).strip() or code.replace("_", " ").capitalize() + ".", todo=todo)
 
 
+def in_words(error: exceptions.HospientError) -> str:
+    """Return what a person is told of an error: for wrong input the sentences without the names of fields."""
+    return " ".join(error.errors.values()) if isinstance(error, exceptions.InvalidInput) else str(error)
+
+
 def standing_problem(integration: Integration) -> Problem | None:
     """Word what is wrong with an integration now. Its last error is one text; what it says to do stands at the end of it."""
     text = integration.last_error

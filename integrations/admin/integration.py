@@ -3,6 +3,7 @@
 Every act goes through the services and is written to the history. Another hotel's integration answers as one that never existed.
 """
 
+from datetime import date
 from typing import Any
 
 from django.conf import settings
@@ -23,9 +24,19 @@ from unfold.decorators import display
 from hotels.admin.base import HotelAdmin, HotelFilter, local_day, local_time, state_column
 from hotels.models import Role
 from integrations.admin import calls, connection
-from integrations.admin.display import KINDS, RUN, STATUS, environment_badge, is_called, manifest_of, standing_problem, state_in_words
+from integrations.admin.display import (
+    KINDS,
+    RUN,
+    STATUS,
+    environment_badge,
+    in_words,
+    is_called,
+    manifest_of,
+    standing_problem,
+    state_in_words,
+)
 from integrations.admin.history import history_of
-from integrations.exceptions import HospientError
+from integrations.exceptions import HospientError, InvalidInput
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunMode, SyncRun, Trigger
 from integrations.services import service_for, setup
 from integrations.services.manifest import Kind, Manifest
@@ -147,10 +158,10 @@ class IntegrationAdmin(HotelAdmin):
             return connection.page(self, request, form)
         row, warnings = saved
         if form.integration:
-            self.log_change(request, row, "Changed the settings.")
+            self.log_change(request, row, f"Changed the settings. {form.fresh_credentials()}".strip())
             messages.success(request, "The settings are saved.")
         else:
-            self.log_addition(request, row, "Connected.")
+            self.log_addition(request, row, f"Connected. {form.fresh_credentials()}".strip())
             messages.success(request, f"{row.provider_name} is connected. Sync it to bring its records.")
         for warning in warnings:
             messages.warning(request, warning)
@@ -236,9 +247,10 @@ class IntegrationAdmin(HotelAdmin):
         row = self.find(request, pk)
         flags = {name: request.POST.get(name) == "1" for name in ("full", "confirm_deletions")}
         try:
-            run, created = self.service(request, row).request_sync(request.POST.get("stream", ""), **flags)
+            dates = {name: _day(request.POST.get(name, "")) for name in ("since", "until")}
+            run, created = self.service(request, row).request_sync(request.POST.get("stream", ""), **flags, **dates)
         except HospientError as error:
-            messages.error(request, str(error))
+            messages.error(request, in_words(error))
             return HttpResponseRedirect(self.address(row))
         if created:
             self.log_change(request, row, f"Started a sync of {run.stream}.")
@@ -255,7 +267,7 @@ class IntegrationAdmin(HotelAdmin):
                 row, {"status": IntegrationStatus.INACTIVE if paused else IntegrationStatus.ACTIVE}, user=request.user, partial=True
             )
         except HospientError as error:
-            messages.error(request, str(error))
+            messages.error(request, in_words(error))
         else:
             self.log_change(request, row, "Paused." if paused else "Started again.")
             messages.success(request, "Paused: nothing is synced or posted until you start it again." if paused else "Started again.")
@@ -276,3 +288,10 @@ class IntegrationAdmin(HotelAdmin):
     def operation_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
         row = self.find(request, pk)
         return calls.view(self, request, row, name)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise InvalidInput({"date": "Choose dates from the calendar."}) from None

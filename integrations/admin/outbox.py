@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from hotels.admin.base import local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, OperationFilter, row_link
-from integrations.admin.display import OPERATION, Problem, manifest_of, pretty_json, problem
+from integrations.admin.display import OPERATION, Problem, in_words, manifest_of, pretty_json, problem
 from integrations.exceptions import HospientError
 from integrations.models import Operation, OperationStatus, Trigger
 from integrations.services import service_for
@@ -118,7 +118,7 @@ class OperationAdmin(HistoryAdmin):
         try:
             operation = service_for(operation.integration, user=request.user, trigger=Trigger.ADMIN).retry_operation(operation)
         except HospientError as error:
-            messages.error(request, str(error))
+            messages.error(request, in_words(error))
         else:
             self.log_change(request, operation, "Tried again.")
             level = messages.SUCCESS if operation.status == OperationStatus.DONE else messages.WARNING

@@ -197,9 +197,10 @@ def test_a_new_secret_replaces_the_stored_one(manager: Client, hotel: Hotel, squ
 def test_every_change_is_written_to_the_history(manager: Client, hotel: Hotel, square: RunningSimulator) -> None:
     manager.post(SQUARE, body(hotel, square))
     integration = Integration.objects.get()
-    manager.post(settings_of(integration), body(hotel, square, provider_name="Bar till"))
+    manager.post(settings_of(integration), body(hotel, square, **{"credentials.access_token": "EAAA-fresh-token-0042"}))
     history = manager.get(settings_of(integration, "history")).content.decode()
-    assert "Changed the settings." in history
+    assert "Changed the settings. Entered: Access token" in history
+    assert "EAAA-fresh-token-0042" not in history
     assert manager.user.username in history
 
 
