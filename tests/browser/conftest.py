@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from hotels.models import Hotel, Membership, Role
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed (requirements-dev.txt)")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -19,7 +21,8 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator["sync_api.Browser"]:
+def chromium() -> Iterator["Browser"]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed (requirements-dev.txt)")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium on this machine (apt install chromium)")
@@ -36,7 +39,7 @@ def hotel(transactional_db: None) -> Hotel:
 
 
 @pytest.fixture
-def page(chromium: "sync_api.Browser", live_server: LiveServer, hotel: Hotel) -> Iterator["sync_api.Page"]:
+def page(chromium: "Browser", live_server: LiveServer, hotel: Hotel) -> Iterator["Page"]:
     """A manager's browser, signed in through the form. What a page asked of others, and what it complained of, fails the test."""
     user = User.objects.create_user("maria", password="correct-horse-battery", is_staff=True)
     Membership.objects.create(user=user, hotel=hotel, role=Role.MANAGER)
