@@ -116,8 +116,16 @@ def card(request: HttpRequest, row: Integration, runs: list[SyncRun], counts: di
         "url": reverse("admin:integrations_integration_change", args=[row.pk]),
         "urgency": 3 * broken + 2 * bool(counts["stuck"]) + bool(counts["rejected"] or counts["dead_events"]),
         "broken": broken,
+        "stuck_url": rows_of(row, "integrations_operation"),
+        "rejected_url": rows_of(row, "integrations_rejectedrecord"),
+        "dead_events_url": rows_of(row, "webhooks_webhookevent"),
         **counts,
     }
+
+
+def rows_of(row: Integration, screen: str) -> str:
+    """Return the address of a list, narrowed to one integration."""
+    return f"{reverse(f'admin:{screen}_changelist')}?integration={row.pk}"
 
 
 def tick(run: SyncRun) -> dict[str, str]:
@@ -141,7 +149,7 @@ def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, 
     if row.status == IntegrationStatus.ERROR and operator:
         return {"label": "Test the connection", "post": to("test")}
     if stuck:
-        return {"label": "Look at the operations", "url": f"{reverse('admin:integrations_operation_changelist')}?integration={row.pk}"}
+        return {"label": "Look at the operations", "url": rows_of(row, "integrations_operation")}
     if row.status == IntegrationStatus.ACTIVE and row.last_sync_at is None and streams and operator:
         return {"label": "Sync now", "post": to("sync"), "fields": {"stream": streams[0].name}}
     return {"label": "Open", "url": to("change"), "quiet": True}

@@ -106,6 +106,15 @@ def test_what_waits_for_a_person_is_counted_in_cards_and_side_bar(hotel: Hotel, 
     assert (badges["Operations"], badges["Rejected records"], badges["Conflicts"]) == ("2", "1", None)
 
 
+def test_links_hold_ids_as_they_are_however_large(hotel: Hotel, connect: Connect) -> None:
+    integration = connect(hotel)
+    Integration.objects.filter(pk=integration.pk).update(id=1234567)
+    Operation.objects.create(integration_id=1234567, name="void_check", idempotency_key="k", status=OperationStatus.DEAD)
+    page = board(hotel).content.decode()
+    assert "?integration=1234567" in page
+    assert "1,234,567" not in page
+
+
 def test_the_chart_adds_up_each_day(hotel: Hotel, connect: Connect) -> None:
     integration = connect(hotel)
     for status, stored in ((RunStatus.SUCCEEDED, 40), (RunStatus.FAILED, 0), (RunStatus.SUCCEEDED, 2)):

@@ -89,8 +89,7 @@ class HotelFilter(DropdownFilter):
         return hotels if len(hotels) > 1 else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        value = str(self.value() or "")
-        return queryset.filter(**{self.path: int(value)}) if value.isdecimal() else queryset
+        return queryset.filter(**{self.path: self.value()}) if self.value() in dict(self.lookup_choices) else queryset
 
 
 class ArchiveFilter(DropdownFilter):

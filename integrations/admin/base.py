@@ -43,8 +43,7 @@ class IntegrationFilter(DropdownFilter):
         return [(str(integration.pk), str(integration)) for integration in mine]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        value = str(self.value() or "")
-        return queryset.filter(integration_id=int(value)) if value.isdecimal() else queryset
+        return queryset.filter(integration_id=self.value()) if self.value() in dict(self.lookup_choices) else queryset
 
 
 class DeclaredFilter(DropdownFilter):

@@ -20,7 +20,7 @@ from unfold import widgets
 
 from hotels.models import Guest, GuestCheck, MenuVariation, Notification, Reservation, ReservationStatus, Room
 from integrations.admin.display import pretty_json, problem
-from integrations.admin.fields import form_field, humanise
+from integrations.admin.fields import AmountField, form_field, humanise
 from integrations.admin.outbox import outcome_sentence
 from integrations.exceptions import HospientError, InvalidInput
 from integrations.models import Integration, Operation, OperationStatus
@@ -53,26 +53,27 @@ def offered(integration: Integration) -> list[dict[str, Any]]:
 def _suggestions(integration: Integration, field: str) -> list[str]:
     """Return what a field suggests, as it will stand in the field."""
     hotel = integration.hotel_id
+    expected = (ReservationStatus.IN_HOUSE, ReservationStatus.RESERVED)
     if field == "room_number":
         return list(Room.live.filter(hotel=hotel).values_list("number", flat=True)[:SUGGESTIONS])
-    make: Mapping[str, tuple[QuerySet, Callable[[Any], str]]] = {
-        "guest_id": (Guest.live.filter(hotel=hotel), str),
-        "reservation_id": (
-            Reservation.live.filter(hotel=hotel, status__in=[ReservationStatus.IN_HOUSE, ReservationStatus.RESERVED]).select_related(
-                "guest"
-            ),
-            lambda row: ", ".join(part for part in (str(row), str(row.guest or ""), row.room_number and f"room {row.room_number}") if part),
-        ),
-        "check_id": (
-            GuestCheck.live.filter(hotel=hotel),
-            lambda row: f"room {row.room_number}, {row.total} {row.currency}".removeprefix("room , "),
-        ),
-        "notification_id": (Notification.live.filter(hotel=hotel), str),
-    }
-    if field not in make:
-        return []
-    rows, label = make[field]
-    return [f"#{row.pk} {label(row)}" for row in rows[:SUGGESTIONS]]
+    if field == "reservation_id":
+        return _named(
+            Reservation.live.filter(hotel=hotel, status__in=expected).select_related("guest"), lambda row: (row, row.guest, _room(row))
+        )
+    if field == "check_id":
+        return _named(
+            GuestCheck.live.filter(hotel=hotel), lambda row: (_room(row), row.total and f"{row.total.normalize():f} {row.currency}")
+        )
+    model = {"guest_id": Guest, "notification_id": Notification}.get(field)
+    return _named(model.live.filter(hotel=hotel), lambda row: (row,)) if model else []
+
+
+def _named(rows: QuerySet, parts: Callable[[Any], tuple[Any, ...]]) -> list[str]:
+    return [f"#{row.pk} {', '.join(str(part) for part in parts(row) if part)}" for row in rows[:SUGGESTIONS]]
+
+
+def _room(row: Reservation | GuestCheck) -> str:
+    return f"room {row.room_number}" if row.room_number else ""
 
 
 def _menu(integration: Integration) -> list[tuple[str, str]]:
@@ -130,11 +131,13 @@ class LineForm(forms.Form):
     """One line of a check."""
 
     item = forms.CharField(max_length=512, widget=widgets.UnfoldAdminTextInputWidget(attrs={"list": "list-menu", "autocomplete": "off"}))
-    quantity = forms.DecimalField(initial=1, widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}))
-    unit_price = forms.DecimalField(
-        required=False, widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "placeholder": "From the menu"})
-    )
+    quantity = AmountField(initial=1)
+    unit_price = AmountField(required=False)
     note = forms.CharField(required=False, max_length=2000, widget=widgets.UnfoldAdminTextInputWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["unit_price"].widget.attrs["placeholder"] = "From the menu"
 
     def line(self, prices: Mapping[str, str]) -> dict[str, Any]:
         """Return the line as the service reads it; the menu's price counts where none was typed."""

@@ -128,7 +128,8 @@ class ConnectionForm(forms.Form):
         for name, info in self.manifest.config.model_fields.items():
             for spelling in (name, *aliases(info)):
                 config.pop(spelling, None)
-            if (value := values[f"config.{name}"]) not in (None, ""):
+            value, default = values[f"config.{name}"], info.get_default(call_default_factory=True)
+            if value not in (None, "", [], {}) and value != (list(default) if isinstance(default, tuple) else default):
                 config[name] = str(value) if isinstance(value, Decimal) else value
         stored = self.integration.sync_settings if self.integration else {}
         rules = {**stored.get("conflict_rules", {}), "*": values["conflict_rule"]}

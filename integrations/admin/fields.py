@@ -52,6 +52,16 @@ class LinesField(forms.CharField):
         return [line.strip() for line in super().clean(value).splitlines() if line.strip()]
 
 
+class AmountField(forms.DecimalField):
+    """A decimal, typed with a point or with a comma."""
+
+    # A text input that asks a phone for its number pad: a number input takes only what the browser's own language writes.
+    widget = widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"})
+
+    def to_python(self, value: Any) -> Decimal | None:
+        return super().to_python(value.replace(",", ".") if isinstance(value, str) else value)
+
+
 def is_secret(info: FieldInfo) -> bool:
     return SecretStr in _kinds(info.annotation)
 
@@ -121,9 +131,7 @@ def _other(kinds: set[Any], info: FieldInfo, common: dict[str, Any]) -> forms.Fi
         limits = {"min_value": _limit(info, "ge"), "max_value": _limit(info, "le")}
         return forms.IntegerField(widget=widgets.UnfoldAdminIntegerFieldWidget(), **limits, **common)
     if kinds & {Decimal, float}:
-        # A text field that asks a phone for its number pad: a number input takes decimal points by the browser's language.
-        field = forms.DecimalField(widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}), **common)
-        return field
+        return AmountField(**common)
     if datetime in kinds:
         widget = widgets.UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
         widget.input_type = "datetime-local"

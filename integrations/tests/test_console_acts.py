@@ -242,6 +242,13 @@ def test_a_check_is_posted_with_the_menus_price_and_sums_worked_out(
     assert [(line["name"], line["quantity"], line["unit_price"]) for line in sent["items"]] == [("Omelette 0", "2", "15.99")]
 
 
+def test_amounts_may_be_typed_with_a_comma(operator: Client, connect: Connect, hotel: Hotel, stub: type[StubProvider]) -> None:
+    furnish(hotel)
+    pms = connect(hotel, IntegrationType.PMS)
+    operator.post(of("integration_operation", pms, "post_charge"), filled("post_charge", hotel) | {"amount": "12,50"})
+    assert stub.calls[-1][1]["amount"] == "12.50"
+
+
 def test_times_are_typed_by_the_hotels_clock(operator: Client, connect: Connect, hotel: Hotel, stub: type[StubProvider]) -> None:
     furnish(hotel)
     hotel.time_zone = "Europe/Vienna"
