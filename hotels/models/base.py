@@ -3,6 +3,11 @@
 from django.db import models
 
 
+def listed(name: str, *order: str) -> models.Index:
+    """Index a hotel's live records in the order in which they are listed, so that a page costs the same however many there are."""
+    return models.Index(fields=["hotel", *order], condition=models.Q(archived_at__isnull=True), name=f"{name}_listed")
+
+
 class LiveManager(models.Manager):
     """Records that have not been archived."""
 

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from hotels.models.base import HotelRecord
+from hotels.models.base import HotelRecord, listed
 from hotels.models.guests import Guest
 from hotels.models.menus import MenuItem, MenuVariation
 
@@ -33,7 +33,7 @@ class GuestCheck(HotelRecord):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["hotel", "archived_at", "created_at"])]
+        indexes = [listed("check", "-created_at", "-id")]
 
     def __str__(self) -> str:
         return f"Check {self.pk}"

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from hotels.models.base import HotelRecord
+from hotels.models.base import HotelRecord, listed
 
 
 class Guest(HotelRecord):
@@ -18,7 +18,7 @@ class Guest(HotelRecord):
     class Meta:
         ordering = ["family_name", "given_name", "id"]
         indexes = [
-            models.Index(fields=["hotel", "archived_at", "family_name"]),
+            listed("guest", "family_name", "given_name", "id"),
             models.Index(fields=["hotel", "email"]),
             models.Index(fields=["hotel", "phone"]),
         ]

@@ -2,18 +2,18 @@
 
 from django.db import models
 
-from hotels.models.base import HotelRecord
+from hotels.models.base import HotelRecord, listed
 
 
 class MenuCategory(HotelRecord):
     name = models.CharField(max_length=255)
-    position = models.IntegerField(default=0)
+    position = models.BigIntegerField(default=0)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children")
 
     class Meta:
         verbose_name_plural = "menu categories"
         ordering = ["position", "name", "id"]
-        indexes = [models.Index(fields=["hotel", "archived_at", "position"])]
+        indexes = [listed("category", "position", "name", "id")]
 
     def __str__(self) -> str:
         return self.name
@@ -28,7 +28,7 @@ class MenuTax(HotelRecord):
     class Meta:
         verbose_name_plural = "menu taxes"
         ordering = ["name", "id"]
-        indexes = [models.Index(fields=["hotel", "archived_at"])]
+        indexes = [listed("tax", "name", "id")]
 
     def __str__(self) -> str:
         return f"{self.name} {self.percentage.normalize():f} %"
@@ -45,7 +45,7 @@ class ModifierList(HotelRecord):
 
     class Meta:
         ordering = ["name", "id"]
-        indexes = [models.Index(fields=["hotel", "archived_at"])]
+        indexes = [listed("modifier_list", "name", "id")]
 
     def __str__(self) -> str:
         return self.name
@@ -56,13 +56,13 @@ class MenuItem(HotelRecord):
     description = models.TextField(blank=True)
     category = models.ForeignKey(MenuCategory, null=True, blank=True, on_delete=models.SET_NULL, related_name="items")
     is_available = models.BooleanField(default=True)
-    position = models.IntegerField(default=0)
+    position = models.BigIntegerField(default=0)
     modifier_lists = models.ManyToManyField(ModifierList, blank=True, related_name="items")
     taxes = models.ManyToManyField(MenuTax, blank=True, related_name="items")
 
     class Meta:
         ordering = ["position", "name", "id"]
-        indexes = [models.Index(fields=["hotel", "archived_at", "name"])]
+        indexes = [listed("item", "position", "name", "id")]
 
     def __str__(self) -> str:
         return self.name
@@ -77,11 +77,11 @@ class MenuVariation(HotelRecord):
     price = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True, help_text="Empty: asked for at the till.")
     currency = models.CharField(max_length=3, blank=True)
     is_available = models.BooleanField(default=True)
-    position = models.IntegerField(default=0)
+    position = models.BigIntegerField(default=0)
 
     class Meta:
         ordering = ["position", "id"]
-        indexes = [models.Index(fields=["hotel", "archived_at"])]
+        indexes = [listed("variation", "position", "id")]
 
     def __str__(self) -> str:
         return f"{self.item} · {self.name}" if self.name else str(self.item)

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from hotels.models.base import HotelRecord
+from hotels.models.base import HotelRecord, listed
 from hotels.models.guests import Guest
 
 
@@ -27,7 +27,7 @@ class Feedback(GuestMessage):
     class Meta:
         verbose_name_plural = "feedback"
         ordering = ["-submitted_at", "-id"]
-        indexes = [models.Index(fields=["hotel", "archived_at", "submitted_at"])]
+        indexes = [listed("feedback", "-submitted_at", "-id")]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(rating__isnull=True) | models.Q(rating__gte=1, rating__lte=5), name="feedback_rating_1_to_5"
@@ -54,7 +54,7 @@ class ChatMessage(GuestMessage):
 
     class Meta:
         ordering = ["-sent_at", "-id"]
-        indexes = [models.Index(fields=["hotel", "archived_at", "sent_at"])]
+        indexes = [listed("chat_message", "-sent_at", "-id")]
 
     def __str__(self) -> str:
         return f"{self.get_sender_type_display()}: {self.message[:60]}"
@@ -87,7 +87,7 @@ class Notification(GuestMessage):
 
     class Meta:
         ordering = ["-sent_at", "-id"]
-        indexes = [models.Index(fields=["hotel", "archived_at", "sent_at"])]
+        indexes = [listed("notification", "-sent_at", "-id")]
 
     def __str__(self) -> str:
         return self.title or f"Notification {self.pk}"

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from hotels.models.base import HotelRecord
+from hotels.models.base import HotelRecord, listed
 from hotels.models.guests import Guest
 
 
@@ -33,7 +33,7 @@ class Room(HotelRecord):
 
     class Meta:
         ordering = ["number", "id"]
-        indexes = [models.Index(fields=["hotel", "number"]), models.Index(fields=["hotel", "archived_at"])]
+        indexes = [models.Index(fields=["hotel", "number"]), listed("room", "number", "id")]
 
     def __str__(self) -> str:
         return self.number
@@ -68,7 +68,7 @@ class Reservation(HotelRecord):
     class Meta:
         ordering = ["-arrival_date", "id"]
         indexes = [
-            models.Index(fields=["hotel", "archived_at", "arrival_date"]),
+            listed("reservation", "-arrival_date", "id"),
             models.Index(fields=["hotel", "status"]),
         ]
 

@@ -67,10 +67,19 @@ def read_fields(manifest: Manifest, config: Mapping[str, Any], credentials: Mapp
         try:
             read.append(model.model_validate(dict(values)))
         except ValidationError as error:
-            errors |= field_errors(error, name)
+            errors |= {_by_field(model, name, path): sentence for path, sentence in field_errors(error, name).items()}
     if errors:
         raise InvalidInput(errors)
     return read[0], read[1]
+
+
+def _by_field(model: type[ProviderFields], part: str, path: str) -> str:
+    """Name the field an error is about, whatever alias pydantic names it by: `credentials.locationId` is `credentials.location_id`."""
+    alias = path.removeprefix(f"{part}.").partition(".")[0]
+    for field, declared in model.model_fields.items():
+        if alias in [str(choice) for choice in getattr(declared.validation_alias, "choices", [declared.validation_alias])]:
+            return path.replace(f"{part}.{alias}", f"{part}.{field}", 1)
+    return path
 
 
 def secrets_of(credentials: ProviderFields) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """Connecting a vendor and changing the connection: what may be stored, and what is said about it. Secrets go in, never out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
@@ -18,7 +19,7 @@ from integrations.security.egress import Egress
 from integrations.services import registry, tokens
 from integrations.services.base import Provider
 from integrations.services.connect import LogBook, connected, read_fields, unused_config
-from integrations.services.manifest import Manifest
+from integrations.services.manifest import Manifest, ProviderFields
 from integrations.services.service import TestOutcome, run_test
 from integrations.sync import schedule
 from integrations.sync.conflicts import Rule
@@ -48,7 +49,7 @@ def update_integration(
 
 def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) -> tuple[Integration, list[str]]:
     errors: dict[str, str] = {}
-    address = _address(integration)
+    before = _destinations(integration) if integration.pk else frozenset()
     _take_plain(integration, data, errors, partial=partial)
     slug = integration.provider
     manifest = registry.get(slug).manifest if slug in registry.providers() else None
@@ -63,8 +64,11 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
         )
     if integration.environment not in manifest.environments:
         raise InvalidInput({"environment": f"Use one of: {', '.join(manifest.environments)}."})
-    credentials, changed = _merged_credentials(integration, manifest, data.get("credentials"))
+    credentials, entered = _merged_credentials(integration, manifest, data.get("credentials"))
+    changed = bool(entered) and credentials != (integration.credentials.reveal() if integration.credentials else {})
     _check_connection(integration, manifest, credentials)
+    moved = _destinations(integration, credentials) != before
+    _check_secrets_stay(integration, manifest, credentials, entered, before)
     _check_sync_settings(integration)
     with transaction.atomic():
         if changed:
@@ -74,15 +78,11 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
         # Only what is ours to change: a worker may have stored a fresh token or an outcome since the row was read.
         written = [*_WRITTEN, "credentials", "credentials_set_at"] if changed else _WRITTEN
         integration.save(update_fields=None if integration.pk is None else written)
-        if integration.tokens and (changed or _address(integration) != address):  # a token is good for one account at one address
+        if integration.tokens and (changed or moved):  # a token is good for one account at one address
             tokens.forget(integration)
         if (secret := data.get("webhook_secret")) and not _is_masked(secret):
             set_webhook_secret(integration, secret)
     return integration, warnings_for(integration)
-
-
-def _address(integration: Integration) -> tuple[str, Any]:
-    return integration.environment, integration.config.get("base_url") or integration.config.get("baseUrl")
 
 
 def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[str, str], *, partial: bool) -> None:
@@ -109,6 +109,8 @@ def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[
     integration.sync_settings = given("sync_settings", {})
     integration.webhook_url = _url(given("webhook_url", ""), errors)
     integration.environment = given("environment", "production")
+    if not isinstance(integration.environment, str):
+        errors["environment"] = "Send a text."
     status = given("status", IntegrationStatus.ACTIVE)
     if status not in IntegrationStatus.values:
         errors["status"] = f"Use one of: {', '.join(IntegrationStatus.values)}."
@@ -138,24 +140,57 @@ def _check_connection(integration: Integration, manifest: Manifest, credentials:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if isinstance(text, str) and "\n" not in text.strip() and any(ord(character) < 32 for character in text):
             raise InvalidInput({f"credentials.{name}": "It holds a line break or control character. Copy it from the vendor again."})
-    base_url = registry.get(manifest.slug).base_url(integration.environment, config)
-    if not base_url:
+    addresses = _addresses(integration, config, fields)
+    if not addresses["config.base_url"]:
         raise InvalidInput({"config.base_url": f"Give the address of your {manifest.name} system, beginning with https://."})
-    # A password may go to any of the addresses: Simphony's sign-in has one of its own.
-    others = {name: getattr(config, name) for name in type(config).model_fields if name.endswith("_url")}
-    for name, address in ({**others, "base_url": base_url}).items():
+    for name, address in addresses.items():
         try:
             if address:
                 Egress.from_settings().check_url(address)
         except EgressBlocked as refusal:
-            raise InvalidInput({f"config.{name}": str(refusal)}) from None
+            raise InvalidInput({name: str(refusal)}) from None
+
+
+def _addresses(integration: Integration, config: ProviderFields, credentials: ProviderFields) -> dict[str, str]:
+    """Return every address secrets may be sent to, by the field that gives it: a sign-in may have one of its own."""
+    found = {
+        f"{part}.{name}": getattr(fields, name)
+        for part, fields in (("config", config), ("credentials", credentials))
+        for name in type(fields).model_fields
+        if name.endswith("_url")
+    }
+    return found | {"config.base_url": registry.get(integration.provider).base_url(integration.environment, config)}
+
+
+def _destinations(integration: Integration, credentials: Mapping[str, Any] | None = None) -> frozenset[str]:
+    """Return the hosts that secrets may be sent to; none if what is stored cannot be read any more."""
+    if credentials is None:
+        credentials = integration.credentials.reveal() if integration.credentials else {}
+    try:
+        manifest = registry.get(integration.provider).manifest
+        addresses = _addresses(integration, *read_fields(manifest, integration.config, credentials))
+    except InvalidInput:
+        return frozenset()
+    return frozenset(urlsplit(address).netloc.lower() for address in addresses.values() if address)
+
+
+def _check_secrets_stay(
+    integration: Integration, manifest: Manifest, credentials: Mapping[str, Any], entered: Collection[str], before: frozenset[str]
+) -> None:
+    """Refuse to send stored secrets to another host than the one they were entered for. Raises InvalidInput."""
+    if not integration.credentials or _destinations(integration, credentials) <= before:
+        return
+    stored = [name for name in _secrets(manifest) if credentials.get(name) and name not in entered]
+    if stored:
+        sentence = "The address changed. Enter it again, so that it goes nowhere it was not meant to go."
+        raise InvalidInput({f"credentials.{name}": sentence for name in stored})
 
 
 def _check_sync_settings(integration: Integration) -> None:
     settings = integration.sync_settings
     schedule.check_settings(settings)
     rules = settings.get("conflict_rules", {})
-    if not isinstance(rules, Mapping) or any(rule not in set(Rule) for rule in rules.values()):
+    if not isinstance(rules, Mapping) or any(not isinstance(rule, str) or rule not in set(Rule) for rule in rules.values()):
         raise InvalidInput({"sync_settings.conflict_rules": f"Map a record type or record_type.field to one of: {', '.join(Rule)}."})
 
 
@@ -177,22 +212,29 @@ def _canonical_names(manifest: Manifest) -> dict[str, str]:
     return names
 
 
-def _merged_credentials(integration: Integration, manifest: Manifest, given: Any) -> tuple[dict[str, Any], bool]:
-    """Return the credentials as they shall be, and whether that is a change."""
+def _secrets(manifest: Manifest) -> list[str]:
+    """Name the credentials that are secrets."""
+    fields = manifest.credentials.model_fields.items()
+    return [name for name, declared in fields if SecretStr in (declared.annotation, *getattr(declared.annotation, "__args__", ()))]
+
+
+def _merged_credentials(integration: Integration, manifest: Manifest, given: Any) -> tuple[dict[str, Any], set[str]]:
+    """Return the credentials as they shall be, and the names of those that were entered now."""
     names = _canonical_names(manifest)
     stored = integration.credentials.reveal() if integration.credentials else {}
-    fresh = {names.get(name, name): value for name, value in (given or {}).items() if value not in (None, "") and not _is_masked(value)}
-    return stored | fresh, bool(fresh) and stored | fresh != stored
+    entered = {names.get(name, name): value for name, value in (given or {}).items() if value not in (None, "") and not _is_masked(value)}
+    return stored | entered, set(entered)
 
 
 def describe_credentials(integration: Integration) -> list[dict[str, Any]]:
     """Say of each credential whether it is set, since when and what it ends in; never what it is."""
     manifest = registry.get(integration.provider).manifest
     stored = integration.credentials.reveal() if integration.credentials else {}
+    secrets = _secrets(manifest)
     described = []
     for name, declared in manifest.credentials.model_fields.items():
         value = stored.get(name)
-        is_secret = SecretStr in (declared.annotation, *getattr(declared.annotation, "__args__", ()))
+        is_secret = name in secrets
         described.append(
             {
                 "name": name,
@@ -246,7 +288,7 @@ def warnings_for(integration: Integration) -> list[str]:
     stored = integration.credentials.reveal() if integration.credentials else {}
     if strange := sorted(set(stored) - known):
         found.append(f"{manifest.name} does not use these credentials: {', '.join(strange)}.")
-    if not integration.webhook_secrets.exists() and manifest.webhooks:
+    if manifest.webhooks and manifest.webhooks.verifier != "polling" and not integration.webhook_secrets.exists():
         found.append("Without a webhook secret every webhook is refused.")
     return found
 
@@ -255,15 +297,19 @@ def try_connection(hotel: Hotel, data: Mapping[str, Any], instance: Integration 
     """Test values that are not stored. With `instance`, credentials left empty are taken from it. Nothing is kept. Raises InvalidInput."""
     manifest = registry.get(str(data.get("provider") or (instance.provider if instance else ""))).manifest
     stored = instance or Integration(hotel=hotel)
-    credentials, _ = _merged_credentials(stored, manifest, data.get("credentials"))
+    credentials, entered = _merged_credentials(stored, manifest, data.get("credentials"))
+    trial = Integration(hotel=hotel, provider=manifest.slug, config=data.get("config") or {}, credentials=credentials)
+    trial.environment = data.get("environment") or next(iter(manifest.environments))
+    if instance:
+        _check_secrets_stay(trial, manifest, credentials, entered, _destinations(instance))
 
     @contextmanager
     def open_provider(log: LogBook) -> Iterator[Provider]:
         with connected(
             hotel=hotel,
             slug=manifest.slug,
-            environment=data.get("environment") or next(iter(manifest.environments)),
-            config=data.get("config") or {},
+            environment=trial.environment,
+            config=trial.config,
             credentials=credentials,
             tokens=MemoryTokenStore(),
             log=log,

@@ -18,6 +18,7 @@ from hotels.models import Feedback as FeedbackRow
 from hotels.models import Guest as GuestRow
 from hotels.models import Hotel
 from integrations.exceptions import (
+    InvalidInput,
     AuthenticationFailed,
     ConfigurationError,
     CredentialsMissing,
@@ -349,7 +350,11 @@ def test_org_at_a_new_address_is_signed_in_to_anew():
         integration, _ = create_integration(hotel, set_up(old.url))
         assert GuestManagementService(integration).test_connection().success
     with running(SalesforceSimulator()) as new:
-        update_integration(integration, {"config": set_up(new.url)["config"]}, partial=True)
+        moved = {name: set_up(new.url)[name] for name in ("config", "credentials")}
+        with pytest.raises(InvalidInput, match="The address changed"):  # the secret was entered for the old address
+            update_integration(integration, {"config": moved["config"]}, partial=True)
+        integration.refresh_from_db()
+        update_integration(integration, moved, partial=True)
         assert GuestManagementService(integration).test_connection().success
 
 

@@ -97,7 +97,7 @@ class Category(CatalogObject):
 
     def record(self, location_id: str) -> MenuCategory:
         parent = self.parent_category
-        return MenuCategory(**self.common, name=self.name, position=_position(parent.ordinal), parent_external_id=parent.id)
+        return MenuCategory(**self.common, name=self.name, position=parent.ordinal, parent_external_id=parent.id)
 
 
 class Tax(CatalogObject):
@@ -180,7 +180,7 @@ class Variation(Priced):
             price=price,
             currency=currency,
             is_available=self.sellable and not sold_out,
-            position=_position(self.ordinal),
+            position=self.ordinal,
         )
 
 
@@ -210,7 +210,7 @@ class Item(CatalogObject):
             name=self.name,
             description=self.description_plaintext or self.description,
             category_external_id=category.id,
-            position=_position(category.ordinal),
+            position=category.ordinal,
             is_available=not self.is_archived and any(variation.is_available for variation in variations),
             variations=variations,
             modifier_list_external_ids=tuple(info.modifier_list_id for info in self.modifier_list_info if info.enabled),
@@ -227,11 +227,6 @@ def parent_id(found: Mapping[str, Any]) -> str:
     """Return the object a nested one is part of; a deleted one may not say."""
     data = found.get(f"{found['type']}_data".lower())
     return str(data.get(NESTED[found["type"]][1]) or "") if isinstance(data, dict) else ""
-
-
-def _position(ordinal: int) -> int:
-    # Square's ordinals are 64 bits and really that large; the hotel's column has 32.
-    return max(-(2**31), min(ordinal, 2**31 - 1))
 
 
 def to_record(found: Mapping[str, Any], location_id: str) -> Record:
