@@ -127,7 +127,7 @@ CLUB_SANDWICH = MenuItem(
     name="Club sandwich",
     description="Chicken, bacon",
     category_external_id="CATSNACK01",
-    position=-(2**31),
+    position=-2250562342289408,
     variations=(
         MenuVariation(
             external_id="VARREG01",
