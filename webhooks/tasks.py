@@ -14,10 +14,12 @@ def process_inbox(integration_id: int) -> None:
     """Work what is due at one integration, for a few seconds; the next tick goes on."""
     until = time.monotonic() + DRAIN_SECONDS
     integration = Integration.objects.select_related("hotel").filter(pk=integration_id).exclude(status=IntegrationStatus.INACTIVE).first()
-    if integration is not None:
-        inbox.poll(integration)
-        inbox.drain(integration, should_stop=lambda: stopping.is_set() or time.monotonic() > until)
-    awake(f"inbox:{integration_id}")
+    try:
+        if integration is not None:
+            inbox.poll(integration)
+            inbox.drain(integration, should_stop=lambda: stopping.is_set() or time.monotonic() > until)
+    finally:
+        awake(f"inbox:{integration_id}")
 
 
 def tick() -> None:

@@ -275,6 +275,23 @@ def test_defect_at_one_event_stops_no_other(vendor: type[Vendor], connect: Conne
     assert WebhookEvent.objects.get(status="pending").error_code == "internal_error"
 
 
+HOSTILE = 'evil\r\n{"level": "INFO"} \x1b[31m\u2028<script>alert(1)</script>'
+
+
+def test_one_event_gives_one_log_record_whatever_it_says(vendor: type[Vendor], connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the table nor a log line can be forged by what a vendor writes; the console is shown in test_console.py."""
+    vendor.failures[HOSTILE] = RequestRejected(HOSTILE)
+    integration = connect(provider="vendor")
+    before = IntegrationLog.objects.count()
+    put(integration, {"type": HOSTILE, "object": "reservation", "key": HOSTILE, "refresh": ["reservations"]}, object_key=HOSTILE)
+    put(integration, {"type": HOSTILE})
+    inbox.drain(integration)
+    mine = IntegrationLog.objects.filter(operation_type="webhook")
+    assert mine.count() == before + 2
+    assert set(mine.values_list("operation_name", flat=True)) == {HOSTILE[:80]}
+    assert not [record for record in caplog.records if "\n" in record.getMessage() or "\x1b" in record.getMessage()]
+
+
 # --- batches -------------------------------------------------------------------------------------------------------------------
 
 

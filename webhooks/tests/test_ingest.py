@@ -12,9 +12,13 @@ from django.utils import timezone
 
 from hotels.models import Hotel
 from integrations.models import Integration, IntegrationLog, IntegrationStatus, WebhookSecret
+from integrations.records import InboundEvent
+from integrations.services.manifest import Webhooks
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
 from webhooks.tests.doors import Answer, Door, signed
+from webhooks.tests.test_verifiers import SOAP
+from webhooks.tests.vendor import Vendor, parse
 from webhooks.verifiers import Secret, make
 
 BODY = b'{"event_type":"menu_updated","data":{"menu_id":"menu_123","changes":["name","price"]}}'
@@ -314,6 +318,83 @@ def test_long_ids_stay_different_and_fit(door: Door, connect: Connect) -> None:
     for end in "ab":
         assert door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id="i" * 400 + end)).status == 202
     assert {len(event_id) for event_id in WebhookEvent.objects.values_list("event_id", flat=True)} == {192}
+
+
+# --- vendors' own proofs -------------------------------------------------------------------------------------------------------
+
+
+def declare(vendor: type[Vendor], monkeypatch: pytest.MonkeyPatch, verifier: str, parse: Any = parse) -> None:
+    """Let the tests' vendor prove itself in another way."""
+    webhooks = Webhooks(verifier=verifier, parse=parse)
+    monkeypatch.setattr(vendor, "manifest", vendor.manifest.model_copy(update={"webhooks": webhooks}))
+
+
+def test_vendor_signs_the_registered_address_not_the_one_it_came_to(
+    door: Door, vendor: type[Vendor], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(vendor, monkeypatch, "square")
+    body = b'{"events":[{"type":"x","id":"evt-1"}]}'
+    registered = "https://hotel.example.com/behind/a/proxy/"
+    integration = connect(provider="vendor", webhook_url=registered)
+    headers, _ = make("square", {}).sign(body, Secret(SECRET), registered, "", timezone.now())
+    elsewhere, _ = make("square", {}).sign(body, Secret(SECRET), f"http://testserver{path(integration)}", "", timezone.now())
+    assert door.post(path(integration), body, elsewhere).status == 401
+    assert door.post(path(integration), body, headers).status == 202
+    assert door.post(path(integration), body, headers).status == 200
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202  # the seed's own header is taken at every integration
+    assert list(WebhookEvent.objects.order_by("id").values_list("verified_by", flat=True)) == ["square", "body"]
+
+
+def test_basic_authentication(door: Door, vendor: type[Vendor], connect: Connect) -> None:
+    body = b'{"events":[{"type":"x","id":"evt-1"}]}'
+    integration = connect(provider="vendor", secret="user:pass:word")
+    for credentials, status in (("user:pass:word", 202), ("user:pass", 401), ("user:pass:word ", 401), ("", 401)):
+        proof = base64.b64encode(credentials.encode()).decode()
+        assert door.post(path(integration), body, {"Authorization": f"Basic {proof}"}).status == status
+
+
+def test_soap_comes_to_a_secret_address_and_is_acknowledged_in_xml(
+    door: Door, vendor: type[Vendor], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def events(headers: Any, body: Any) -> list[InboundEvent]:
+        return [InboundEvent(event_type=row["sObject"]["type"], event_id=row["Id"]) for row in body["Notification"]]
+
+    declare(vendor, monkeypatch, "salesforce_outbound_message", events)
+    integration = connect(provider="vendor")
+    xml = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
+    for wrong in ("", "/wrong-secret", f"/{SECRET}x"):
+        assert door.post(path(integration) + wrong, SOAP, xml).status == 401
+    for _ in range(2):  # the second time it is a duplicate, and acknowledged all the same
+        answer = door.post(f"{path(integration)}/{SECRET}", SOAP, xml)
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+        assert b"<Ack>true</Ack>" in answer.body
+    event = WebhookEvent.objects.get()
+    assert (event.event_id, event.event_type) == ("04l000000000001AAA", "Contact")
+    assert b"a-live-credential" not in bytes(event.body)
+    bomb = SOAP.replace(b"<soapenv:Envelope", b'<!DOCTYPE x [<!ENTITY e "boom">]><soapenv:Envelope', 1)
+    assert door.post(f"{path(integration)}/{SECRET}", bomb, xml).status == 400
+
+
+def test_polled_vendor_delivers_nothing_from_outside(door: Door, vendor: type[Vendor], connect: Connect) -> None:
+    integration = connect(provider="polled", secret="")
+    assert door.post(path(integration), b'{"type":"x","id":"1"}', {}).status == 403
+
+
+def test_delivery_with_several_events_is_one_row_until_it_is_worked(door: Door, vendor: type[Vendor], connect: Connect) -> None:
+    integration = connect(provider="vendor")
+    body = b'{"events":[{"type":"b","id":"2"},{"type":"a","id":"1"}]}'
+    proof = make("basic", {}).sign(body, Secret(SECRET), "", "", timezone.now())[0]
+    assert [door.post(path(integration), body, proof).status for _ in range(2)] == [202, 200]
+    event = WebhookEvent.objects.get()
+    assert (event.is_batch, event.event_type) == (True, "a, b")
+
+
+def test_authentic_body_the_provider_cannot_read_is_kept(door: Door, vendor: type[Vendor], connect: Connect) -> None:
+    """The vendor may have changed its format; what it signed is not thrown away."""
+    integration = connect(provider="vendor")
+    proof = make("basic", {}).sign(b"", Secret(SECRET), "", "", timezone.now())[0]
+    assert door.post(path(integration), b'{"happenings":[]}', proof).status == 202
+    assert WebhookEvent.objects.get().event_type == ""
 
 
 # --- floods --------------------------------------------------------------------------------------------------------------------
