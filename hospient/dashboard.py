@@ -203,8 +203,9 @@ def chart(integrations: list[Integration]) -> dict[str, str]:
         "datasets": [
             {"label": "Records stored", "data": stored, "backgroundColor": "var(--color-primary-500)", "borderRadius": 3, "yAxisID": "y"},
             {
-                "type": "line", "label": "Failed runs", "data": failures, "order": -1, "borderColor": "var(--hsp-chart-bad)",
-                "backgroundColor": "var(--hsp-chart-bad)", "pointRadius": 3, "borderWidth": 2, "yAxisID": "failures",
+                # Dots on the days that had any: a line along zero would alarm on a good day.
+                "type": "line", "label": "Failed runs", "data": [count or None for count in failures], "showLine": False, "order": -1,
+                "backgroundColor": "var(--hsp-chart-bad)", "borderColor": "var(--hsp-chart-bad)", "pointRadius": 5, "yAxisID": "failures",
             },
         ],
     }  # fmt: skip

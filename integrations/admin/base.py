@@ -88,8 +88,10 @@ class HistoryAdmin(HotelAdmin):
     @admin.display(description="Integration")
     def integration_link(self, row: Any) -> SafeString:
         url = reverse("admin:integrations_integration_change", args=[row.integration_id])
-        link = '<span class="hsp-named"><a class="hsp-link" href="{}">{}</a> {}</span>'
-        return format_html(link, url, row.integration, _test_badge(row.integration))
+        integration = row.integration
+        badge = "" if display.is_live(integration) else display.environment_badge(integration)
+        link = '<span class="hsp-named"><a class="hsp-link" href="{}">{}</a> {}</span><br><span class="hsp-quiet hsp-small">{}</span>'
+        return format_html(link, url, integration.provider_name, badge, integration.hotel)
 
     @admin.display(description="When")
     def when(self, row: Any) -> SafeString | str:
@@ -102,10 +104,6 @@ class HistoryAdmin(HotelAdmin):
             return ""
         url = reverse("cause", args=[row.correlation_id])
         return format_html('<a class="hsp-link hsp-mono" href="{}" title="Everything with this cause">{}</a>', url, row.correlation_id)
-
-
-def _test_badge(integration: Integration) -> SafeString | str:
-    return "" if display.is_live(integration) else display.environment_badge(integration)
 
 
 def row_link(row: Model, text: str) -> SafeString:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
@@ -58,7 +59,7 @@ def operation_problem(operation: Operation) -> Problem | None:
 
 @admin.register(Operation)
 class OperationAdmin(HistoryAdmin):
-    list_display = ("what", "status_label", "integration_link", "about", "vendor_reference", "attempts", "when")
+    list_display = ("what", "status_label", "integration_link", "about", "reference", "attempts", "when")
     list_filter = (IntegrationFilter, OperationFilter, ("status", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     list_select_related = ("integration__hotel", "requested_by")
     linked_lookups = ("correlation_id",)
@@ -134,6 +135,10 @@ class OperationAdmin(HistoryAdmin):
         return operation_label(operation)
 
     status_label = state_column("status", OPERATION, "State")
+
+    @admin.display(description="Vendor's reference")
+    def reference(self, operation: Operation) -> SafeString:
+        return format_html('<span class="hsp-cut" title="{0}">{0}</span>', operation.vendor_reference)
 
     @admin.display(description="About")
     def about(self, operation: Operation) -> str:
