@@ -73,6 +73,17 @@ class Ids:
         return taken
 
 
+def commit_lazily() -> None:
+    """Let this transaction's commit return before PostgreSQL has flushed it to disk.
+
+    For pages of a run only: should the database server crash, rows and checkpoint are lost together and read again. The run's last commit
+    is an ordinary one, and flushes all before it.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO off")
+
+
 def select(model: type[models.Model], columns: Sequence[str], *, one_of: tuple[str, Sequence[str]], **equal: Any) -> list[tuple[Any, ...]]:
     """Return rows where a column is `one_of` many texts: one parameter, however many there are."""
     quote = connection.ops.quote_name
@@ -102,7 +113,7 @@ def insert(
         if connection.vendor == "postgresql":
             start = "".join(f"{_for_copy(value)}\t" for value in constants.values())
             block = "\n".join([start + "\t".join(map(_for_copy, row)) for row in rows])
-            with cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            with connection.wrap_database_errors, cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 copy.write(block)
         else:
             first = tuple(map(_for_sqlite, constants.values()))

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from integrations.models import ConflictWinner, Integration
 
+DELETED = "deleted"
+"""What a conflict about a deletion has as its field."""
+
 
 class Rule(StrEnum):
     VENDOR = "vendor_wins"
@@ -46,12 +49,13 @@ class Decision(NamedTuple):
         return ConflictWinner.VENDOR if self.take_theirs else ConflictWinner.HOTEL
 
 
-def decide(base: Any, theirs: Any, ours: Any, rule: Rule, *, theirs_at: datetime | None, ours_at: datetime) -> Decision:
-    """Merge one field. `newest_wins` compares the vendor's clock with ours; a vendor that gives no time counts as newer."""
+def decide(base: Any, theirs: Any, ours: Any, rule: Rule, *, theirs_at: datetime | None, ours_at: datetime | None) -> Decision:
+    """Merge one field. `newest_wins` compares the vendor's clock with ours; where one of the times is not known, the vendor counts as
+    newer."""
     if theirs in (base, ours):
         return Decision(False)
     if ours == base:
         return Decision(True)
     if rule is Rule.NEWEST:
-        return Decision(theirs_at is None or theirs_at >= ours_at, rule)
+        return Decision(theirs_at is None or ours_at is None or theirs_at >= ours_at, rule)
     return Decision(rule is Rule.VENDOR, rule)

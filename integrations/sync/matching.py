@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F
 
 from hotels.models import Guest, Room
 from integrations.records import Guest as GuestRecord
@@ -24,19 +24,28 @@ def _digits(phone: str) -> str:
 
 
 def match_rooms(hotel_id: int, new: list[RoomRecord]) -> Matches:
-    """Match by number, exactly: 0101 and 101 are different rooms."""
-    numbers = {room.number: room.external_id for room in new}
-    rows = Room.objects.filter(hotel_id=hotel_id, number__in=numbers).order_by("archived_at", "id").values_list("number", "id")
-    return {numbers[number]: (pk, "same room number") for number, pk in reversed(list(rows))}
+    """Match by number, exactly: 0101 and 101 are different rooms. One in use goes before an archived one."""
+    numbers = {room.number: room.external_id for room in new if room.number}
+    found = Room.objects.filter(hotel_id=hotel_id, number__in=numbers).order_by(F("archived_at").asc(nulls_last=True), "-id")
+    return {numbers[number]: (pk, "same room number") for number, pk in found.values_list("number", "id")}
 
 
 def match_guests(hotel_id: int, new: list[GuestRecord]) -> Matches:
-    """Match by e-mail, then by phone, each only where exactly one guest has it and the family name does not speak against it."""
-    live = Guest.live.filter(hotel_id=hotel_id)
-    emails = {guest.email.lower() for guest in new if guest.email}
-    by_email = _unique(_rows(live.filter(email__in=emails | {guest.email for guest in new if guest.email})), lambda row: row[1].lower())
-    phones = {guest.phone for guest in new if guest.phone}
-    by_phone = _unique(_rows(live.filter(phone__in=phones)), lambda row: _digits(row[2]))
+    """Match by e-mail, then by phone, each only where exactly one guest has it and the family name does not speak against it.
+
+    Systems spell addresses and numbers differently, so all guests of the same family name are looked at, not only those spelt alike.
+    """
+    new = [guest for guest in new if guest.email or guest.phone]
+    names = {spelling for guest in new for spelling in _spellings(guest.family_name)}
+    spelt = {
+        "email__in": {spelling for guest in new for spelling in _spellings(guest.email)},
+        "phone__in": {guest.phone for guest in new if guest.phone},
+        "family_name__in": names,
+    }
+    live = Guest.live.filter(hotel_id=hotel_id).values_list("id", "email", "phone", "family_name")
+    rows = {row for lookup, values in spelt.items() if values for row in live.filter(**{lookup: values})}
+    by_email = _unique(rows, lambda row: row[1].lower())
+    by_phone = _unique(rows, lambda row: _digits(row[2]))
     found: dict[str, tuple[int, str]] = {}
     for guest in new:
         for table, key, reason in ((by_email, guest.email.lower(), "same e-mail"), (by_phone, _digits(guest.phone), "same phone")):
@@ -47,8 +56,9 @@ def match_guests(hotel_id: int, new: list[GuestRecord]) -> Matches:
     return found
 
 
-def _rows(guests: QuerySet[Guest]) -> Iterable[tuple[int, str, str, str]]:
-    return guests.values_list("id", "email", "phone", "family_name")
+def _spellings(word: str) -> set[str]:
+    """Return a word as systems write it: as it is, in small letters, in capitals, and as a name."""
+    return {word, word.lower(), word.upper(), word.title()} if word else set()
 
 
 def _unique(rows: Iterable[Any], key: Callable[[Any], str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ field by field with what the hotel's staff did meanwhile: base is the snapshot, 
 owns the transaction: a page and its checkpoint are committed together.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from django.db import DataError, IntegrityError, models, transaction
 from django.utils import timezone
 
 from hotels.models import Hotel
@@ -22,7 +24,7 @@ from integrations.models import Conflict, ConflictWinner, ExternalReference, Int
 from integrations.records import Record
 from integrations.sync import bulk
 from integrations.sync.bindings import BINDINGS, Binding
-from integrations.sync.conflicts import Decision, Rule, Rules, decide
+from integrations.sync.conflicts import DELETED, Decision, Rule, Rules, decide
 from integrations.sync.rows import Incoming, Table, as_stored, encoder
 
 _READ_AT_ONCE = 1000
@@ -38,6 +40,10 @@ _encoder = lru_cache(maxsize=None)(encoder)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+UNSTORABLE = (DataError, IntegrityError, OverflowError, UnicodeEncodeError)
+"""What a database, or its driver, raises at a value that no column holds."""
+
+MATCHED = [record_type for record_type, binding in BINDINGS.items() if binding.match]
 POINTED_TO = {record_type for binding in BINDINGS.values() for _, record_type in binding.relations.values()}
 REFERRED_TO = POINTED_TO | {record_type for binding in BINDINGS.values() for _, record_type in binding.links.values()}
 
@@ -75,11 +81,12 @@ class Known(NamedTuple):
     updated_at: datetime | None
     deleted_at: datetime | None
 
-    def is_newer_than(self, record: Record) -> bool:
-        """Say whether the record arrived late: something newer is stored already."""
-        if record.version is not None and self.version is not None:
-            return record.version < self.version
-        return record.updated_at is not None and self.updated_at is not None and record.updated_at < self.updated_at
+
+def is_older(record: Record, than: Known | Record) -> bool:
+    """Say whether a record arrived late: something newer is known already."""
+    if record.version is not None and than.version is not None:
+        return record.version < than.version
+    return record.updated_at is not None and than.updated_at is not None and record.updated_at < than.updated_at
 
 
 class Reconciler:
@@ -95,32 +102,59 @@ class Reconciler:
         self.now = timezone.now()
 
     def store(self, records: Iterable[Record]) -> Counts:
-        """Store one page in the caller's transaction."""
+        """Store one page in the caller's transaction. A record the database refuses does not keep the others out."""
         self.now = timezone.now()
-        counts = Counts()
         groups: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             groups[record.record_type].append(record)
-        self._lock(groups)
-        for record_type, binding in BINDINGS.items():
-            if record_type in groups:
-                self._store(binding, groups[record_type], counts)
-        self._flush_references()
+        hold(self.integration, with_hotel=any(BINDINGS[record_type].match for record_type in groups))
+        for record_type in MATCHED:
+            self._remembered.pop(record_type, None)  # a person may have split a guest since the last page
+        ordered = {record_type: groups[record_type] for record_type in BINDINGS if record_type in groups}
+        try:
+            return self._store_together(ordered)
+        except UNSTORABLE:
+            return self._store_one_by_one(ordered)
+
+    def _store_together(self, groups: Mapping[str, list[Record]]) -> Counts:
+        counts = Counts()
+        try:
+            with transaction.atomic():
+                for record_type, records in groups.items():
+                    self._store(BINDINGS[record_type], records, counts)
+                self._flush_references()
+        except BaseException:
+            self._references.clear()
+            self._remembered.clear()  # rows that are gone with the savepoint
+            raise
         return counts
 
-    def delete(self, record_type: str, external_ids: Sequence[str]) -> int:
-        """Mark references as deleted, archive the rows no other vendor still knows, and return how many were deleted."""
-        self.now = timezone.now()
+    def _store_one_by_one(self, groups: Mapping[str, list[Record]]) -> Counts:
         counts = Counts()
-        known = self._known(record_type, external_ids)
-        self._delete(BINDINGS[record_type], [row for row in known.values() if row.deleted_at is None], counts)
-        return counts.deleted
+        for record_type, records in groups.items():
+            for record in records:
+                try:
+                    counts.add(self._store_together({record_type: [record]}))
+                except UNSTORABLE as error:
+                    counts.rejected.append((record, f"The database refuses it: {str(error).splitlines()[0]}"))
+        return counts
 
-    def _lock(self, record_types: Iterable[str]) -> None:
-        """Let one page of an integration be stored at a time, and one of a hotel where records are matched to its rows."""
-        list(Integration.objects.select_for_update(no_key=True).filter(pk=self.integration.pk).values_list("pk"))
-        if any(BINDINGS[record_type].match for record_type in record_types):
-            list(Hotel.objects.select_for_update(no_key=True).filter(pk=self.integration.hotel_id).values_list("pk"))
+    def delete(self, record_type: str, external_ids: Sequence[str], *, untouched_since: datetime | None = None) -> int:
+        """Mark references as deleted, archive the rows no other vendor still knows, and return how many were deleted.
+
+        With `untouched_since`, what was stored after that moment stays: a listing that began before it proves nothing about it.
+        """
+        self.now = timezone.now()
+        hold(self.integration, with_hotel=BINDINGS[record_type].match is not None)
+        if untouched_since:
+            stored_since = ExternalReference.objects.filter(
+                integration=self.integration, record_type=record_type, external_id__in=external_ids, synced_at__gte=untouched_since
+            )
+            touched = set(stored_since.values_list("external_id", flat=True))
+            external_ids = [external_id for external_id in external_ids if external_id not in touched]
+        counts = Counts()
+        self._delete_named(record_type, external_ids, counts)
+        return counts.deleted
 
     # --- reading ---------------------------------------------------------------------------------------------------------------
 
@@ -178,7 +212,9 @@ class Reconciler:
         prepared: Mapping[str, Incoming] = _NOTHING,
     ) -> None:
         encode = _encoder(binding)
-        latest = {record.external_id: record for record in records}  # a page may name one twice: the last one counts
+        latest = {record.external_id: record for record in records}
+        if len(latest) < len(records):  # the page names one twice
+            latest = _newest(records)
         known = self._known(binding.record_type, list(latest))
         new: list[Incoming] = []
         changed: list[tuple[Incoming, Known]] = []
@@ -186,19 +222,23 @@ class Reconciler:
         moved_on: list[tuple[Any, ...]] = []
         for external_id, record in latest.items():
             row = known.get(external_id)
-            if row and row.is_newer_than(record):
+            if row and is_older(record, row):
                 counts.unchanged += 1
             elif record.deleted:
                 if row and row.deleted_at is None:
                     gone.append(row)
+                if row:  # what was changed before the deletion may still arrive after it
+                    moved_on.append((_or(record.version, row.version), _or(record.updated_at, row.updated_at), row.id))
             else:
                 incoming = prepared.get(external_id) or encode(record)
                 if row and row.content_hash == incoming.content_hash and row.deleted_at is None:
                     counts.unchanged += 1
                     if (record.version, record.updated_at) != (row.version, row.updated_at):
                         moved_on.append((record.version, record.updated_at, row.id))
-                elif self._accepts(binding, record, counts):
+                elif self._accepts(binding, incoming, counts):
                     changed.append((incoming, row)) if row else new.append(incoming)
+        if binding.parent:
+            self._move_parts(binding, parents, known)
         if new:
             self._create(binding, new, counts, parents)
         if changed:
@@ -207,13 +247,13 @@ class Reconciler:
             self._delete(binding, gone, counts)
         bulk.update(ExternalReference, ("source_version", "source_updated_at"), moved_on)
 
-    def _accepts(self, binding: Binding, record: Record, counts: Counts) -> bool:
+    def _accepts(self, binding: Binding, incoming: Incoming, counts: Counts) -> bool:
         try:
-            _table(binding).check(record)
-            for nested in getattr(record, binding.children) if binding.children else ():
+            _table(binding).check(incoming)
+            for nested in incoming.nested:
                 _table(BINDINGS[binding.child]).check(nested)
         except RecordRejected as refusal:
-            counts.rejected.append((record, refusal.message))
+            counts.rejected.append((incoming.record, refusal.message))
             return False
         return True
 
@@ -283,12 +323,13 @@ class Reconciler:
         PendingLink.objects.bulk_create(missing, ignore_conflicts=True)
 
     def _fill_pending(self, binding: Binding, ids: Mapping[str, int]) -> None:
-        """Point to the records that have come now whatever waited for them."""
+        """Point to the records that have come now whatever waited for them, unless the hotel has chosen something else meanwhile."""
         if binding.record_type not in POINTED_TO:
             return
         waiting = list(PendingLink.objects.filter(integration=self.integration, record_type=binding.record_type, external_id__in=list(ids)))
         for link in waiting:
-            BINDINGS[link.source_type].model.objects.filter(pk=link.source_id).update(**{f"{link.attribute}_id": ids[link.external_id]})
+            empty = BINDINGS[link.source_type].model.objects.filter(pk=link.source_id, **{f"{link.attribute}__isnull": True})
+            empty.update(**{f"{link.attribute}_id": ids[link.external_id]})
         PendingLink.objects.filter(pk__in=[link.pk for link in waiting]).delete()
 
     def _link(self, binding: Binding, records: list[Record], ids: Mapping[str, int], related: Related, *, replace: bool = False) -> None:
@@ -309,25 +350,34 @@ class Reconciler:
     # --- changed records -------------------------------------------------------------------------------------------------------
 
     def _rows(self, binding: Binding, pks: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Read the hotel's rows and hold them, so that nobody edits one between this look and the write."""
         columns = ("id", "updated_at", "archived_at", *_table(binding).content)
-        return {row["id"]: row for row in binding.model.objects.filter(pk__in=pks).values(*columns)} if pks else {}
+        rows = binding.model.objects.select_for_update(no_key=True).filter(pk__in=pks).order_by("pk").values(*columns)
+        return {row["id"]: row for row in rows} if pks else {}
 
     def _change(self, binding: Binding, changed: list[tuple[Incoming, Known]], counts: Counts) -> None:
         table = _table(binding)
-        bases = dict(ExternalReference.objects.filter(pk__in=[row.id for _, row in changed]).values_list("id", "snapshot"))
+        unchanged = counts.unchanged
+        references_of = ExternalReference.objects.filter(pk__in=[row.id for _, row in changed])
+        bases = {pk: (snapshot, synced_at) for pk, snapshot, synced_at in references_of.values_list("id", "snapshot", "synced_at")}
         rows = self._rows(binding, [row.object_id for _, row in changed])
-        related = self._related(binding, [*(incoming.record for incoming, _ in changed), *bases.values()])
+        related = self._related(binding, [*(incoming.record for incoming, _ in changed), *(base for base, _ in bases.values())])
         updates, references, conflicts = [], [], []
         for (record, snapshot, digest, _), row in changed:
             ours = rows[row.object_id]
+            base, synced_at = bases[row.id]
+            # Where the last one to write the row was the sync itself, the hotel's edit is older than what the vendor tells now.
+            ours_at = None if ours["updated_at"] == synced_at else ours["updated_at"]
             merged = dict(ours)
-            for column, theirs, base, decision in self._merge(binding, record, bases[row.id], ours, related):
+            for column, theirs, was, decision in self._merge(binding, record, base, ours, ours_at, related):
                 if decision.take_theirs:
                     merged[column.column] = theirs
                 if decision.rule:
-                    conflicts.append(self._conflict(binding, record, row, column.name, base, theirs, ours[column.column], decision))
+                    conflicts.append(self._conflict(binding, record, row, column.name, was, theirs, ours[column.column], decision))
             if merged != ours or ours["archived_at"]:
                 updates.append((*(merged[name] for name in table.content), self.now, None, row.object_id))
+            elif not binding.children and json.loads(snapshot) == base:
+                counts.unchanged += 1  # the vendor repeats what it was told
             references.append((snapshot, digest, record.version, record.updated_at, self.now, None, row.id))
         bulk.update(binding.model, (*table.content, "updated_at", "archived_at"), updates)
         bulk.update(
@@ -336,7 +386,7 @@ class Reconciler:
             references,
         )
         Conflict.objects.bulk_create(conflicts)
-        counts.updated += len(changed)
+        counts.updated += len(changed) - (counts.unchanged - unchanged)
         counts.conflicts += len(conflicts)
         ids = {incoming.record.external_id: row.object_id for incoming, row in changed}
         records = [incoming.record for incoming, _ in changed]
@@ -348,21 +398,25 @@ class Reconciler:
             self._store_children(binding, [incoming for incoming, _ in changed], ids, counts)
 
     def _merge(
-        self, binding: Binding, record: Record, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related
+        self,
+        binding: Binding,
+        record: Record,
+        base: Mapping[str, Any],
+        ours: Mapping[str, Any],
+        ours_at: datetime | None,
+        related: Related,
     ) -> Iterator[tuple]:
         """Yield what to do about each field: (column, their value, base value, decision)."""
         values = _table(binding).values(record, related)
         for (name, column), theirs in zip(_table(binding).fields.items(), values, strict=True):
-            was = base.get(name)
-            if name in binding.relations:
-                was = related[name].get(was)
+            was = _base_of(binding, name, column, base, ours, related)
             decision = decide(
                 as_stored(column, was),
                 as_stored(column, theirs),
                 as_stored(column, ours[column.column]),
                 self.rules.find(binding.record_type, name),
                 theirs_at=record.updated_at,
-                ours_at=ours["updated_at"],
+                ours_at=ours_at,
             )
             yield column, theirs, was, decision
 
@@ -386,9 +440,17 @@ class Reconciler:
         if counts:
             counts.conflicts += nested_counts.conflicts
 
+    def _move_parts(self, binding: Binding, parents: Mapping[str, int], known: Mapping[str, Known]) -> None:
+        """Give parts that the vendor has moved their new parent."""
+        wanted = {row.object_id: parents[external_id] for external_id, row in known.items() if external_id in parents}
+        attribute = f"{binding.parent}_id"
+        found = binding.model.objects.filter(pk__in=wanted).values_list("pk", attribute) if wanted else ()
+        bulk.update(binding.model, (attribute,), [(wanted[pk], pk) for pk, parent in found if parent != wanted[pk]])
+
     def _drop_lost_children(self, binding: Binding, records: list[Record], ids: Mapping[str, int]) -> None:
         kept = {nested.external_id for record in records for nested in getattr(record, binding.children)}
-        self.delete(binding.child, [external_id for external_id in self._children(binding, ids.values()) if external_id not in kept])
+        lost = [external_id for external_id in self._children(binding, ids.values()) if external_id not in kept]
+        self._delete_named(binding.child, lost, Counts())
 
     def _children(self, binding: Binding, parent_ids: Iterable[int]) -> list[str]:
         """Return what this vendor calls the live children of these rows."""
@@ -401,17 +463,21 @@ class Reconciler:
 
     # --- deleted records -------------------------------------------------------------------------------------------------------
 
+    def _delete_named(self, record_type: str, external_ids: Sequence[str], counts: Counts) -> None:
+        known = self._known(record_type, external_ids)
+        self._delete(BINDINGS[record_type], [row for row in known.values() if row.deleted_at is None], counts)
+
     def _delete(self, binding: Binding, gone: list[Known], counts: Counts) -> None:
-        kept = self._kept_by_hotel(binding, gone, counts)
-        if binding.child:
-            self.delete(binding.child, self._children(binding, [row.object_id for row in gone if row.object_id not in kept]))
+        object_ids = {row.object_id for row in gone}
         ExternalReference.objects.filter(pk__in=[row.id for row in gone]).update(deleted_at=self.now, synced_at=self.now)
-        object_ids = {row.object_id for row in gone} - kept
         still_known = ExternalReference.objects.filter(
             record_type=binding.record_type, object_id__in=object_ids, deleted_at__isnull=True
         ).values_list("object_id", flat=True)
-        archived = object_ids - set(still_known)
-        binding.model.objects.filter(pk__in=archived).update(archived_at=self.now, updated_at=self.now)
+        leaving = object_ids - set(still_known)
+        kept = self._kept_by_hotel(binding, [row for row in gone if row.object_id in leaving], counts)
+        if binding.child:
+            self._delete_named(binding.child, self._children(binding, object_ids - kept), Counts())
+        binding.model.objects.filter(pk__in=leaving - kept).update(archived_at=self.now, updated_at=self.now)
         counts.deleted += len(gone)
 
     def _kept_by_hotel(self, binding: Binding, gone: list[Known], counts: Counts) -> set[int]:
@@ -421,7 +487,7 @@ class Reconciler:
         bases = dict(ExternalReference.objects.filter(pk__in=[row.id for row in gone]).values_list("id", "snapshot"))
         rows = self._rows(binding, [row.object_id for row in gone])
         related = self._related(binding, bases.values())
-        rule = self.rules.find(binding.record_type, "deleted")
+        rule = self.rules.find(binding.record_type, DELETED)
         kept: set[int] = set()
         for row in gone:
             if self._edited(binding, bases[row.id], rows[row.object_id], related):
@@ -429,7 +495,7 @@ class Reconciler:
                 counts.conflicts += 1
                 Conflict.objects.create(
                     integration=self.integration, run=self.run, record_type=binding.record_type, object_id=row.object_id,
-                    external_id=ExternalReference.objects.values_list("external_id", flat=True).get(pk=row.id), field="deleted",
+                    external_id=ExternalReference.objects.values_list("external_id", flat=True).get(pk=row.id), field=DELETED,
                     base_value=False, vendor_value=True, hotel_value=False, rule=rule,
                     winner=ConflictWinner.HOTEL if wins else ConflictWinner.VENDOR,
                 )  # fmt: skip
@@ -438,11 +504,39 @@ class Reconciler:
         return kept
 
     def _edited(self, binding: Binding, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> bool:
-        for name, column in _table(binding).fields.items():
-            was = related[name].get(base.get(name)) if name in binding.relations else base.get(name)
-            if as_stored(column, was) != as_stored(column, ours[column.column]):
-                return True
-        return False
+        return any(
+            as_stored(column, _base_of(binding, name, column, base, ours, related)) != as_stored(column, ours[column.column])
+            for name, column in _table(binding).fields.items()
+        )
+
+
+def _base_of(binding: Binding, name: str, column: models.Field, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> Any:
+    """Return what the vendor told of a field before. What it never told was the hotel's all the time, and is no edit."""
+    if name not in base:
+        return ours[column.column]
+    return related[name].get(base[name]) if name in binding.relations else base[name]
+
+
+def _newest(records: Iterable[Record]) -> dict[str, Record]:
+    """Return one record for each id: the newest, and among equals the last."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        before = newest.get(record.external_id)
+        if before is None or not is_older(record, before):
+            newest[record.external_id] = record
+    return newest
+
+
+def _or(value: Any, other: Any) -> Any:
+    return other if value is None else value
+
+
+def hold(integration: Integration, *, with_hotel: bool) -> None:
+    """Let one page of an integration be stored at a time until the transaction ends, and one of a hotel where records are matched to its
+    rows (`with_hotel`)."""
+    list(Integration.objects.select_for_update(no_key=True).filter(pk=integration.pk).values_list("pk"))
+    if with_hotel:
+        list(Hotel.objects.select_for_update(no_key=True).filter(pk=integration.hotel_id).values_list("pk"))
 
 
 def _moment(value: datetime | None) -> datetime | None:

@@ -12,11 +12,16 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.db import models
+from django.db.backends.base.operations import BaseDatabaseOperations
 
 from integrations.exceptions import RecordRejected
 from integrations.records import Record
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.bulk import JSONText
+
+ID_LENGTH = 192
+"""Of a vendor's id."""
+MAX_BIGINT = 2**63
 
 
 class Incoming(NamedTuple):
@@ -81,28 +86,56 @@ class Table:
         self.defaults = {c.column: c.get_default() for c in meta.concrete_fields if c.column not in {*given, *self.content}}
         """What a new row has that no vendor decides."""
         self._copied = attrgetter(*binding.copied, "external_id")
-        self._texts = [
-            (name, column.max_length) for name, column in self.fields.items() if isinstance(column, models.CharField | models.TextField)
-        ]
+        self._texts = [(name, column.max_length) for name, column in self.fields.items() if getattr(column, "max_length", None)]
+        self._texts += [(name, ID_LENGTH) for name in binding.relations]
         self._amounts = [(n, c.max_digits - c.decimal_places) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
+        ranges = BaseDatabaseOperations.integer_field_ranges  # PostgreSQL's; SQLite would take more
+        self._numbers = [(n, *ranges[c.get_internal_type()]) for n, c in self.fields.items() if isinstance(c, models.IntegerField)]
 
     def values(self, record: Record, related: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:
         """Return the values of `content`; `related` maps a relation and an external id to the hotel's row."""
         return (*self._copied(record)[:-1], *(related[name].get(getattr(record, name)) for name in self.binding.relations))
 
-    def check(self, record: Record) -> None:
+    def check(self, incoming: Incoming) -> None:
         """Refuse what the database would refuse, with a reason a person can act on. Raises RecordRejected."""
-        if not record.external_id or len(record.external_id) > 192:
+        record, text, _, _ = incoming
+        if not record.external_id or len(record.external_id) > ID_LENGTH or unstorable(record.external_id):
             raise RecordRejected("The vendor sent no usable id.")
+        if record.version is not None and not -MAX_BIGINT <= record.version < MAX_BIGINT:
+            raise RecordRejected("version is too large a number.")
         for name, limit in self._texts:
-            value = getattr(record, name)
-            if limit and len(value) > limit:
+            if len(getattr(record, name)) > limit:
                 raise RecordRejected(f"{name} is longer than {limit} characters.")
-            if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-                raise RecordRejected(f"{name} holds half a character (a lone surrogate).")
-            if "\x00" in value:
-                raise RecordRejected(f"{name} holds a NUL character.")
+        for name, low, high in self._numbers:
+            value = getattr(record, name)
+            if value is not None and not low <= value <= high:
+                raise RecordRejected(f"{name} is not a number between {low:,} and {high:,}.")
         for name, digits in self._amounts:
             value = getattr(record, name)
             if value is not None and (not value.is_finite() or abs(value) >= 10**digits):
                 raise RecordRejected(f"{name} is not an amount that can be stored.")
+        if "\\u0000" in text or not _is_unicode(text):
+            for name, value in json.loads(text).items():
+                if why := unstorable(value):
+                    raise RecordRejected(f"{name} holds {why}.")
+
+
+def unstorable(value: Any) -> str:
+    """Say what of a value a database cannot hold; empty if it can."""
+    if isinstance(value, dict):
+        return next(filter(None, map(unstorable, (*value, *value.values()))), "")
+    if isinstance(value, list):
+        return next(filter(None, map(unstorable, value)), "")
+    if isinstance(value, str):
+        if "\x00" in value:
+            return "a NUL character"
+        if not _is_unicode(value):
+            return "half a character (a lone surrogate)"
+    return ""
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from integrations.exceptions import CursorExpired, HospientError, ProviderError, RetryableProviderError, SyncInterrupted
@@ -34,13 +34,13 @@ from integrations.models import (
     SyncRun,
 )
 from integrations.records import Page, Record, StreamQuery
-from integrations.sync import health
+from integrations.sync import bulk, health
 from integrations.sync.reconcile import Counts, Reconciler
 
 LEASE = timedelta(seconds=60)
 """How long a run stays with a worker that no longer gives a sign of life."""
 MAX_ATTEMPTS = 5
-"""A run that a vendor's trouble interrupts so often ends as failed."""
+"""A run that is interrupted so often at one page, and then by a vendor's trouble, ends as failed."""
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
 _COMPARE_AT_ONCE = 2000
@@ -91,14 +91,21 @@ class Runner:
 
     def execute(self) -> SyncRun:
         """Run to the end, or until interrupted. Returns the run in its new state; a run another worker holds is returned as it is."""
-        if not self._claim():
+        if self._claim():
+            try:
+                self._work()
+            except LeaseLost:
+                self.run.refresh_from_db()
+        else:
             self.run.refresh_from_db()
-            return self.run
+        return self.run
+
+    def _work(self) -> None:
         try:
             self._read()
             held_back = self._compare() if self.run.mode == RunMode.FULL and self.stream.compares else ""
         except LeaseLost:
-            self.run.refresh_from_db()
+            raise
         except SyncInterrupted:
             self._hand_back(timezone.now())
         except RetryableProviderError as error:
@@ -115,7 +122,6 @@ class Runner:
             raise
         else:
             self._finish(held_back)
-        return self.run
 
     # --- the lease -------------------------------------------------------------------------------------------------------------
 
@@ -163,13 +169,16 @@ class Runner:
         )
 
     def _read(self) -> None:
-        """Store what the vendor has; if it no longer knows what changed since the cursor, everything, to be compared."""
+        """Store what the vendor has; if it no longer knows what changed since the cursor, everything, to be compared. If it no longer knows
+        the page where the run was interrupted, from the beginning."""
         try:
             self._store_pages()
         except CursorExpired:
-            if self.run.mode != RunMode.INCREMENTAL:
+            if self.run.mode != RunMode.INCREMENTAL and self.run.checkpoint is None:
                 raise
-            self._save(mode=RunMode.FULL, checkpoint=None)
+            with transaction.atomic():
+                SyncPage.objects.filter(run=self.run).delete()  # what the first reading saw may be gone since
+                self._save(mode=RunMode.FULL if self.run.mode == RunMode.INCREMENTAL else self.run.mode, checkpoint=None)
             self._store_pages()
 
     def _store_pages(self) -> None:
@@ -183,6 +192,7 @@ class Runner:
         try:
             for page in pages:
                 with transaction.atomic():
+                    bulk.commit_lazily()
                     self._store_page(reconciler, page)
                 self.on_page(self.run)
                 if self.stopping.is_set():
@@ -205,6 +215,7 @@ class Runner:
             deleted_count=run.deleted_count + counts.deleted,
             rejected_count=run.rejected_count + len(counts.rejected) + len(page.rejected),
             conflict_count=run.conflict_count + counts.conflicts,
+            attempts=1,  # it got further: what counts is trouble that keeps it where it is
             lease_until=timezone.now() + LEASE,
         )
         if run.mode == RunMode.FULL and self.stream.compares:
@@ -214,31 +225,36 @@ class Runner:
     def _reject(self, page: Page, counts: Counts) -> None:
         run = self.run
         common = {"run": run, "integration_id": run.integration_id, "stream": run.stream}
+        refused = [(r.record_type, r.external_id, r.reason, r.payload) for r in page.rejected]
+        refused += [(record.record_type, record.external_id, reason, asdict(record)) for record, reason in counts.rejected]
         rows = [
             RejectedRecord(
-                **common, record_type=r.record_type, external_id=r.external_id[:192], reason=r.reason, payload=health.shown(r.payload)
-            )
-            for r in page.rejected
-        ]
-        rows += [
-            RejectedRecord(
                 **common,
-                record_type=record.record_type,
-                external_id=record.external_id[:192],
+                record_type=record_type,
+                external_id=_printable(external_id)[:192],
                 reason=reason,
-                payload=health.shown(asdict(record)),
+                payload=health.shown(payload),
             )
-            for record, reason in counts.rejected
+            for record_type, external_id, reason, payload in refused
         ]
+        if self._had_rejected:
+            # What came through this time is a problem no more, and what was refused again is the same problem.
+            again = {(row.record_type, row.external_id) for row in rows}
+            taken = {(record.record_type, record.external_id) for record in page.records} - again
+            self._waiting(again).delete()
+            self._waiting(taken).update(resolved_at=timezone.now())
         RejectedRecord.objects.bulk_create(rows)
-        if not self._had_rejected:
-            return
-        # A record that came through this time is a problem no more.
-        taken = [record.external_id for record in page.records if record.external_id]
-        refused = {row.external_id for row in rows}
-        RejectedRecord.objects.filter(
-            integration_id=run.integration_id, resolved_at__isnull=True, external_id__in=[key for key in taken if key not in refused]
-        ).update(resolved_at=timezone.now())
+
+    def _waiting(self, named: set[tuple[str, str]]) -> QuerySet[RejectedRecord]:
+        """Return what still waits of these records (type and id); one without an id cannot be told from another."""
+        by_type: dict[str, list[str]] = {}
+        for record_type, external_id in named:
+            if external_id:
+                by_type.setdefault(record_type, []).append(external_id)
+        these = Q(pk__in=[])
+        for record_type, external_ids in by_type.items():
+            these |= Q(record_type=record_type, external_id__in=external_ids)
+        return RejectedRecord.objects.filter(these, integration_id=self.run.integration_id, resolved_at__isnull=True)
 
     # --- deletions by comparison -----------------------------------------------------------------------------------------------
 
@@ -259,7 +275,7 @@ class Runner:
             known = ExternalReference.objects.filter(
                 integration_id=self.run.integration_id, record_type=record.record_type, deleted_at__isnull=True
             )
-            gone = list(self._missing(record.record_type, known))
+            gone = list(self._missing(record.record_type, known.filter(synced_at__lt=self.run.started_at)))
             total = known.count() if gone else 0
             excessive = len(gone) > DROP_MINIMUM and len(gone) > DROP_SHARE * total
             if gone and (excessive or len(gone) == total) and not self.run.confirm_deletions:
@@ -267,7 +283,8 @@ class Runner:
                 continue
             for start in range(0, len(gone), _COMPARE_AT_ONCE):
                 with transaction.atomic():
-                    deleted = reconciler.delete(record.record_type, gone[start : start + _COMPARE_AT_ONCE])
+                    named = gone[start : start + _COMPARE_AT_ONCE]
+                    deleted = reconciler.delete(record.record_type, named, untouched_since=self.run.started_at)
                     self._save(deleted_count=self.run.deleted_count + deleted, lease_until=timezone.now() + LEASE)
         return "; ".join(waiting)
 
@@ -299,6 +316,10 @@ class Runner:
             cursor = (run.checkpoint or {}).get("cursor")
             if cursor is not None and run.mode in (RunMode.FULL, RunMode.INCREMENTAL):
                 StreamState.objects.update_or_create(integration_id=run.integration_id, stream=run.stream, defaults={"cursor": cursor})
+            if run.mode == RunMode.FULL and self.stream.compares:
+                # Everything was listed: what was rejected before, and not again, came through or is gone.
+                earlier = RejectedRecord.objects.filter(integration_id=run.integration_id, stream=run.stream, resolved_at__isnull=True)
+                earlier.exclude(run=run).update(resolved_at=now)
             SyncPage.objects.filter(run=run).delete()
             self._save(status=status, finished_at=now, lease_owner=None, lease_until=None, **error)
             self.flush_log()
@@ -354,6 +375,11 @@ class Runner:
             records_failed=run.rejected_count,
             correlation_id=run.correlation_id,
         )
+
+
+def _printable(text: str) -> str:
+    """Return a text without what no database holds."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _digest(external_id: str) -> int:

@@ -38,21 +38,17 @@ def open_run(
     external_ids: Sequence[str] = (),
     confirm_deletions: bool = False,
 ) -> tuple[SyncRun, bool]:
-    """Return an open run of the stream and whether it is new. An open one is returned as it is; one that a vendor's trouble ended
-    within the last hour is opened again at its checkpoint, if it asked for the same."""
+    """Return an open run of the stream and whether it is new. An open one is returned, and reads everything if that is asked and it has not
+    begun; one that a vendor's trouble ended within the last hour is opened again at its checkpoint, if it asked for the same."""
     same = {"integration": integration, "stream": stream, "mode": mode, "since": since, "until": until}
     for _ in range(2):
-        if mode != RunMode.REFRESH:
-            if (
-                run := SyncRun.objects.filter(integration=integration, stream=stream, status__in=SyncRun.OPEN)
-                .exclude(mode=RunMode.REFRESH)
-                .first()
-            ):
-                return run, False
-            if run := _reopened(same, confirm_deletions):
-                return run, True
+        open_runs = SyncRun.objects.filter(integration=integration, stream=stream, status__in=SyncRun.OPEN).exclude(mode=RunMode.REFRESH)
+        if mode != RunMode.REFRESH and (run := open_runs.first()):
+            return _widened(run, mode, confirm_deletions), False
         try:
             with transaction.atomic():
+                if mode != RunMode.REFRESH and (run := _reopened(same, confirm_deletions)):
+                    return run, True
                 run = SyncRun.objects.create(
                     **same,
                     trigger=trigger,
@@ -65,6 +61,15 @@ def open_run(
         except IntegrityError:
             continue  # somebody else opened one between our look and our insert
     raise AssertionError("a run was open, and gone, and open again")
+
+
+def _widened(run: SyncRun, mode: RunMode, confirm_deletions: bool) -> SyncRun:
+    """Let a run that has not begun read everything, if that is what is asked now: nobody should have to wait for the smaller one."""
+    if mode == RunMode.FULL:
+        begins = SyncRun.objects.filter(pk=run.pk, status=RunStatus.QUEUED, page_count=0, mode__in=(RunMode.INCREMENTAL, RunMode.FULL))
+        if begins.update(mode=RunMode.FULL, confirm_deletions=run.confirm_deletions or confirm_deletions):
+            run.refresh_from_db()
+    return run
 
 
 def _reopened(same: dict[str, Any], confirm_deletions: bool) -> SyncRun | None:

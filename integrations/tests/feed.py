@@ -38,9 +38,11 @@ class Feed:
         return Runner(run, declared, self._reader(listed), **runner).execute()
 
     def _reader(self, pages: list[Page | Exception]) -> Callable[[StreamQuery], Iterator[Page]]:
+        ahead = iter(pages)  # whoever reads again after an exception goes on behind it
+
         def read(query: StreamQuery) -> Iterator[Page]:
             self.queries.append(query)
-            for page in pages:
+            for page in ahead:
                 if isinstance(page, Exception):
                     raise page
                 yield page
