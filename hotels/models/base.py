@@ -18,7 +18,8 @@ class LiveManager(models.Manager):
 class HotelRecord(models.Model):
     """A record of a hotel. It knows no vendor, and is archived rather than deleted when its vendors no longer have it."""
 
-    hotel = models.ForeignKey("hotels.Hotel", on_delete=models.CASCADE, related_name="+")
+    # Every model has an index that begins with the hotel; another one would only cost writes.
+    hotel = models.ForeignKey("hotels.Hotel", on_delete=models.CASCADE, related_name="+", db_index=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -102,7 +102,8 @@ class WebhookSecret(models.Model):
 class ExternalReference(models.Model):
     """What one vendor calls one of the hotel's rows, and the record as this vendor last told it."""
 
-    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="references")
+    # No index of its own: the unique constraint begins with it, and a second one would tempt the planner to scan.
+    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="references", db_index=False)
     record_type = models.CharField(max_length=32)
     external_id = models.CharField(max_length=192)
     object_id = models.BigIntegerField()
@@ -121,7 +122,7 @@ class ExternalReference(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["integration", "record_type", "external_id"], name="reference_once_per_integration"),
         ]
-        indexes = [models.Index(fields=["record_type", "object_id"])]
+        indexes = [models.Index(fields=["object_id", "record_type"])]
 
     def __str__(self) -> str:
         return f"{self.record_type} {self.external_id}"

@@ -29,7 +29,7 @@ class LogStatus(models.TextChoices):
 class IntegrationLog(models.Model):
     """One thing that happened at an integration. Rows with one correlation id have one cause."""
 
-    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="logs")
+    integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="logs", db_index=False)
     operation_type = models.CharField(max_length=12, choices=OperationType)
     operation_name = models.CharField(max_length=80)
     direction = models.CharField(max_length=14, choices=Direction)
