@@ -14,11 +14,14 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from integrations.exceptions import AuthenticationFailed, HospientError, ProviderError
-from integrations.models import Operation, OperationStatus
+from integrations.exceptions import AuthenticationFailed, CircuitOpen, HospientError, ProviderError, RateLimited
+from integrations.models import IntegrationStatus, Operation, OperationStatus
 from integrations.sync import health
 
 LEASE = timedelta(seconds=60)
+WORKER_LOST = "Every worker that tried it stopped in the middle."
+UNTRIED = (CircuitOpen, RateLimited)
+"""Nothing reached the vendor's system, so no attempt is counted: one that is down for a day costs no operation."""
 MAX_ATTEMPTS = 8
 """With the backoff of `sync.health` the last one comes after about twenty minutes on average, at most three quarters of an hour."""
 
@@ -39,14 +42,20 @@ class Target(Protocol):
 
 
 def due(now: datetime | None = None) -> QuerySet[Operation]:
-    """Return what a worker should take up: due, or left behind by one that died; of each object only the earliest."""
+    """Return what a worker should take up: due, or left behind by one that died; of each object only the earliest, and nothing of an
+    integration a person has switched off."""
     now = now or timezone.now()
     earlier = Operation.objects.filter(
         integration=OuterRef("integration"), object_key=OuterRef("object_key"), id__lt=OuterRef("id"), status__in=Operation.OPEN
     ).exclude(object_key="")
     waiting = Q(status__in=(OperationStatus.PENDING, OperationStatus.UNKNOWN), next_attempt_at__lte=now)
     left_behind = Q(status=OperationStatus.SENDING, lease_until__lt=now)
-    return Operation.objects.filter(waiting | left_behind).exclude(Exists(earlier)).order_by("id")
+    switched_off = Q(integration__status=IntegrationStatus.INACTIVE)
+    return Operation.objects.filter(waiting | left_behind).exclude(Exists(earlier)).exclude(switched_off).order_by("id")
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the operation over."""
 
 
 class Delivery:
@@ -82,19 +91,29 @@ class Delivery:
         Operation.objects.filter(pk=self.operation.pk, lease_owner=self.owner).update(lease_until=timezone.now() + LEASE)
 
     def attempt(self, target: Target) -> Operation:
-        """Do it, and write down what came of it. Call only after `claim` said yes."""
+        """Do it, and write down what came of it. Call only after `claim` said yes. A worker that has lost its turn does nothing more."""
+        try:
+            return self._attempt(target)
+        except LeaseLost:
+            self.operation.refresh_from_db()
+            return self.operation
+
+    def _attempt(self, target: Target) -> Operation:
         operation = self.operation
         key = str(operation.uuid)
         before = operation.maybe_sent_at
+        if operation.attempts > MAX_ATTEMPTS:
+            return self._failed(
+                HospientError(WORKER_LOST, hint="Look at the server's log for the reason, then try again.", code="worker_lost"), before
+            )
         try:
-            if before and (answer := self._resolve(target, key, before)) is not None:
-                return self._close(answer)
-            if self.operation.status != OperationStatus.SENDING:
-                return self.operation
-            self._save(maybe_sent_at=timezone.now())
-            return self._close(target.send(operation.payload, key))
+            answer = self._resolve(target, key, before) if before else None
+            if answer is None and operation.status == OperationStatus.SENDING:
+                self._save(maybe_sent_at=timezone.now(), lease_until=timezone.now() + LEASE)
+                answer = target.send(operation.payload, key)
         except HospientError as error:
             return self._failed(error, before)
+        return operation if answer is None else self._close(answer)
 
     def _resolve(self, target: Target, key: str, sent_at: datetime) -> Mapping[str, Any] | None:
         """Settle what became of an earlier attempt: the vendor's answer if it had an effect, None if it may be sent (again)."""
@@ -139,12 +158,15 @@ class Delivery:
             health.failed(operation.integration_id, error)
         if sent_at and self.declared.idempotency == "none":
             return self._release(OperationStatus.UNKNOWN, None)
-        if not (error.retryable or maybe_done) or operation.attempts >= MAX_ATTEMPTS:
+        is_last = operation.attempts >= MAX_ATTEMPTS and not isinstance(error, UNTRIED)
+        if not (error.retryable or maybe_done) or is_last:
             # What may have happened is never called dead: somebody would do it again.
             with transaction.atomic():
                 self._release(OperationStatus.UNKNOWN if sent_at else OperationStatus.DEAD, None)
                 self.refused(operation, error)
             return operation
+        if isinstance(error, UNTRIED) and not maybe_done:
+            self._save(attempts=operation.attempts - 1)
         retry_at = getattr(error, "retry_at", None) or timezone.now() + health.backoff(operation.attempts)
         return self._release(OperationStatus.UNKNOWN if sent_at else OperationStatus.PENDING, retry_at)
 
@@ -153,7 +175,9 @@ class Delivery:
         return self.operation
 
     def _save(self, **changes: Any) -> None:
-        Operation.objects.filter(pk=self.operation.pk, lease_owner=self.owner).update(**changes)
+        """Write to the operation if it is still ours. Raises LeaseLost."""
+        if not Operation.objects.filter(pk=self.operation.pk, lease_owner=self.owner).update(**changes):
+            raise LeaseLost()
         for name, value in changes.items():
             setattr(self.operation, name, value)
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from hotels.models import Hotel
 from integrations.exceptions import (
     AuthenticationFailed,
+    CircuitOpen,
     HospientError,
     InvalidInput,
     ProviderUnavailable,
@@ -209,3 +210,72 @@ def test_a_key_used_for_another_request_is_refused(operation: Operation, integra
     assert enqueue.find(integration, "k1", "a") == operation
     with pytest.raises(InvalidInput):
         enqueue.find(integration, "k1", "another")
+
+
+# --- workers that die, stall or lose their turn --------------------------------------------------------------------------------
+
+
+def test_a_worker_that_stalled_and_lost_its_turn_sends_nothing(operation: Operation) -> None:
+    vendor = Vendor()
+    first, second = (deliver.Delivery(operation, LOOKUP, lambda *_: None) for _ in range(2))
+    assert first.claim()
+    Operation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert second.claim()
+    first.attempt(vendor)
+    assert (vendor.sent, first.operation.status) == (0, OperationStatus.SENDING)
+    second.attempt(vendor)
+    assert (vendor.sent, len(vendor.effects)) == (1, 1)
+
+
+def test_only_the_worker_whose_turn_it_is_applies_the_answer(operation: Operation) -> None:
+    applied: list[str] = []
+
+    class Stalling(Vendor):
+        def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+            Operation.objects.update(lease_owner="00000000-0000-0000-0000-000000000001")
+            return super().send(payload, key)
+
+    attempt(operation, Stalling(), done=lambda *_: applied.append("effect"))
+    assert (applied, operation.status, operation.vendor_reference) == ([], OperationStatus.SENDING, "")
+
+
+@pytest.mark.parametrize("declared", [NATIVE, LOOKUP, NONE], ids=lambda declared: declared.idempotency)
+def test_an_operation_that_kills_its_workers_waits_for_a_person(operation: Operation, declared: Any) -> None:
+    class Killer(Vendor):
+        def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+            self.sent += 1
+            raise SystemExit
+
+        def find(self, payload: Mapping[str, Any], key: str) -> None:
+            raise SystemExit
+
+    vendor = Killer()
+    for _ in range(deliver.MAX_ATTEMPTS + 3):
+        try:
+            attempt(operation, vendor, declared)
+        except SystemExit:
+            Operation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    operation.refresh_from_db()
+    assert (operation.status, operation.next_attempt_at) == (OperationStatus.UNKNOWN, None)
+    assert operation.error_code == ("" if declared is NONE else "worker_lost")
+    assert vendor.sent <= deliver.MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("error", [CircuitOpen(), RateLimited()])
+def test_what_was_not_tried_costs_no_attempt(operation: Operation, error: HospientError) -> None:
+    vendor = Vendor(*[error] * 20)
+    for _ in range(20):
+        attempt(operation, vendor)
+    assert operation.status == OperationStatus.PENDING
+    attempt(operation, vendor)
+    assert operation.status == OperationStatus.DONE
+
+
+def test_a_paused_integrations_operations_wait_until_it_is_started_again(operation: Operation, integration: Integration) -> None:
+    vendor = Vendor()
+    Integration.objects.update(status="inactive")
+    attempt(operation, vendor)
+    assert (vendor.sent, operation.status) == (0, OperationStatus.PENDING)
+    Integration.objects.update(status="active")
+    attempt(operation, vendor)
+    assert (vendor.sent, operation.status) == (1, OperationStatus.DONE)
