@@ -127,16 +127,19 @@ def floor(vendor: str, items: str) -> dict[str, float]:
     from django.db import connection, transaction
     from django.utils import timezone
 
+    from hotels.models import MenuTax
     from integrations.models import Integration
-    from integrations.services.square.simulator import RESTAURANT, TOKEN
+    from integrations.services.square.simulator import TOKEN
 
     integration = Integration.objects.create(hotel=hotel, integration_type="pos", provider="square", provider_name="Square")
+    tax = MenuTax.objects.create(hotel=hotel, name="VAT")
     session = requests.Session()
     session.headers["Authorization"] = f"Bearer {TOKEN}"
     now = timezone.now().isoformat()
     copies = {
         "hotels_menuitem": "id, hotel_id, created_at, updated_at, name, description, is_available, position",
         "hotels_menuvariation": "id, hotel_id, created_at, updated_at, item_id, name, sku, price, currency, is_available, position",
+        "hotels_menuitem_taxes": "menuitem_id, menutax_id",
         "integrations_externalreference": "integration_id, record_type, external_id, object_id, snapshot, content_hash, source_version, synced_at, matched_by",
     }
     item_id = variation_id = 0
@@ -153,6 +156,7 @@ def floor(vendor: str, items: str) -> dict[str, float]:
                 rows["integrations_externalreference"].append(
                     (integration.pk, "menu_item", found["id"], item_id, json.dumps(row), found["id"], found["version"], now, "")
                 )
+                rows["hotels_menuitem_taxes"] += [(item_id, tax.pk) for _ in data.get("tax_ids", [])[:1]]
                 for sold in data["variations"]:
                     variation_id += 1
                     about = sold["item_variation_data"]

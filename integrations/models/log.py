@@ -48,6 +48,8 @@ class IntegrationLog(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "log entry"
+        verbose_name_plural = "logs"
         ordering = ["-created_at", "-id"]
         # One index for each filter the list is read with, newest first, so that a page costs the same at five million rows.
         indexes = [

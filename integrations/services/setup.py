@@ -44,6 +44,11 @@ def update_integration(
     integration: Integration, data: Mapping[str, Any], *, user: Any = None, partial: bool
 ) -> tuple[Integration, list[str]]:
     """Change a connection. Credentials that are absent, empty or masked stay as they are. Raises InvalidInput."""
+    if partial and data.keys() == {"status"} and data["status"] == IntegrationStatus.INACTIVE:
+        # What no longer passes the checks has to be stopped all the same.
+        integration.status = IntegrationStatus.INACTIVE
+        integration.save(update_fields=["status", "updated_at"])
+        return integration, warnings_for(integration)
     return _store(integration, data, partial=partial)
 
 

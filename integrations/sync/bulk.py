@@ -5,7 +5,8 @@ are prepared once, and rows are plain tuples in that order. Called by the reconc
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -73,15 +74,30 @@ class Ids:
         return taken
 
 
-def commit_lazily() -> None:
-    """Let this transaction's commit return before PostgreSQL has flushed it to disk.
+@contextmanager
+def lazy_commits() -> Iterator[None]:
+    """Let commits in this block return before PostgreSQL has flushed them to disk.
 
-    For pages of a run only: should the database server crash, rows and checkpoint are lost together and read again. The run's last commit
-    is an ordinary one, and flushes all before it.
+    For the pages of a run only: should the database server crash, rows and checkpoint are lost together and read again. The run's last
+    commit comes after the block, is an ordinary one, and flushes all before it.
     """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO off")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET synchronous_commit")
+
+
+def hold(model: type[models.Model], pk: int) -> None:
+    """Keep a row for this transaction: who holds it too, waits. On SQLite the transaction itself is that already."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit TO off")
+            cursor.execute(f"SELECT 1 FROM {connection.ops.quote_name(model._meta.db_table)} WHERE id = %s FOR NO KEY UPDATE", [pk])  # noqa: S608
 
 
 def select(model: type[models.Model], columns: Sequence[str], *, one_of: tuple[str, Sequence[str]], **equal: Any) -> list[tuple[Any, ...]]:
@@ -92,7 +108,7 @@ def select(model: type[models.Model], columns: Sequence[str], *, one_of: tuple[s
     if connection.vendor == "postgresql":
         condition, many = f"{quote(column)} = ANY(%s)", list(values)
     else:
-        condition, many = f"{quote(column)} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+        condition, many = f"{quote(column)} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))  # noqa: S608
     where = " AND ".join([*(f"{quote(name)} = %s" for name in equal), condition])
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {names} FROM {quote(model._meta.db_table)} WHERE {where}", [*equal.values(), many])  # noqa: S608

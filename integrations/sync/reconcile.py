@@ -288,7 +288,8 @@ class Reconciler:
         self._fill_gaps(binding, [record for record in records if record.external_id in matches], ids, related)
         self._await_missing(binding, records, ids, related)
         self._fill_pending(binding, ids)
-        self._link(binding, records, ids, related)
+        for name in binding.links:
+            self._link(binding, name, records, ids, related)
         if binding.children:
             self._store_children(binding, new, ids)
 
@@ -332,20 +333,24 @@ class Reconciler:
             empty.update(**{f"{link.attribute}_id": ids[link.external_id]})
         PendingLink.objects.filter(pk__in=[link.pk for link in waiting]).delete()
 
-    def _link(self, binding: Binding, records: list[Record], ids: Mapping[str, int], related: Related, *, replace: bool = False) -> None:
-        for name, (attribute, _) in binding.links.items():
-            through = getattr(binding.model, attribute).through
-            source = binding.model._meta.get_field(attribute).m2m_column_name()
-            target = binding.model._meta.get_field(attribute).m2m_reverse_name()
-            if replace:
-                through.objects.filter(**{f"{source}__in": [ids[record.external_id] for record in records]}).delete()
-            pairs = (
-                (ids[record.external_id], related[name][external_id])
-                for record in records
-                for external_id in dict.fromkeys(getattr(record, name))
-                if external_id in related[name]
-            )
-            bulk.insert(through, (source, target), pairs)
+    def _link(self, binding: Binding, name: str, records: list[Record], ids: Mapping[str, int], related: Related) -> None:
+        through, source, target = _through(binding, name)
+        pairs = (
+            (ids[record.external_id], related[name][external_id])
+            for record in records
+            for external_id in dict.fromkeys(getattr(record, name))
+            if external_id in related[name]
+        )
+        bulk.insert(through, (source, target), pairs)
+
+    def _relink(self, binding: Binding, changed: list[tuple[Record, Mapping[str, Any]]], ids: Mapping[str, int], related: Related) -> None:
+        """Link anew what the vendor links otherwise than before."""
+        for name in binding.links:
+            moved = [record for record, base in changed if list(getattr(record, name)) != base.get(name)]
+            if moved:
+                through, source, _ = _through(binding, name)
+                through.objects.filter(**{f"{source}__in": [ids[record.external_id] for record in moved]}).delete()
+                self._link(binding, name, moved, ids, related)
 
     # --- changed records -------------------------------------------------------------------------------------------------------
 
@@ -390,9 +395,10 @@ class Reconciler:
         counts.conflicts += len(conflicts)
         ids = {incoming.record.external_id: row.object_id for incoming, row in changed}
         records = [incoming.record for incoming, _ in changed]
-        PendingLink.objects.filter(source_type=binding.record_type, source_id__in=ids.values()).delete()
-        self._await_missing(binding, records, ids, related)
-        self._link(binding, records, ids, related, replace=True)
+        if binding.relations:
+            PendingLink.objects.filter(source_type=binding.record_type, source_id__in=ids.values()).delete()
+            self._await_missing(binding, records, ids, related)
+        self._relink(binding, [(record, bases[row.id][0]) for (record, *_), row in changed], ids, related)
         if binding.children:
             self._drop_lost_children(binding, records, ids)
             self._store_children(binding, [incoming for incoming, _ in changed], ids, counts)
@@ -531,12 +537,18 @@ def _or(value: Any, other: Any) -> Any:
     return other if value is None else value
 
 
+def _through(binding: Binding, name: str) -> tuple[type[models.Model], str, str]:
+    """Return the table of a link, and its columns for the row and for what it is linked to."""
+    link = binding.model._meta.get_field(binding.links[name][0])
+    return link.remote_field.through, link.m2m_column_name(), link.m2m_reverse_name()
+
+
 def hold(integration: Integration, *, with_hotel: bool) -> None:
     """Let one page of an integration be stored at a time until the transaction ends, and one of a hotel where records are matched to its
     rows (`with_hotel`)."""
-    list(Integration.objects.select_for_update(no_key=True).filter(pk=integration.pk).values_list("pk"))
+    bulk.hold(Integration, integration.pk)
     if with_hotel:
-        list(Hotel.objects.select_for_update(no_key=True).filter(pk=integration.hotel_id).values_list("pk"))
+        bulk.hold(Hotel, integration.hotel_id)
 
 
 def _moment(value: datetime | None) -> datetime | None:

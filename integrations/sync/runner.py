@@ -190,13 +190,13 @@ class Runner:
         reconciler = Reconciler(self.run.integration, self.run)
         pages = self.pages(query)
         try:
-            for page in pages:
-                with transaction.atomic():
-                    bulk.commit_lazily()
-                    self._store_page(reconciler, page)
-                self.on_page(self.run)
-                if self.stopping.is_set():
-                    raise SyncInterrupted()
+            with bulk.lazy_commits():
+                for page in pages:
+                    with transaction.atomic():
+                        self._store_page(reconciler, page)
+                    self.on_page(self.run)
+                    if self.stopping.is_set():
+                        raise SyncInterrupted()
         finally:
             pages.close()  # type: ignore[attr-defined]
 
