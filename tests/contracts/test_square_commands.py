@@ -83,7 +83,9 @@ def test_a_check_is_posted_read_and_voided_under_the_contract(judged: str, tmp_p
     price = variation.price
     check = {
         "room_number": "101",
-        "items": [{"menu_id": item.pk, "variation_id": variation.pk, "quantity": 2, "unit_price": str(price), "total_price": str(price * 2)}],
+        "items": [
+            {"menu_id": item.pk, "variation_id": variation.pk, "quantity": 2, "unit_price": str(price), "total_price": str(price * 2)}
+        ],
         "subtotal": str(price * 2),
         "tax": "1.10",
         "total": str(price * 2 + Decimal("1.10")),
