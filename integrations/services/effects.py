@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from hotels.models import CheckStatus, Guest, GuestCheck, Notification, Reservation, ReservationStatus
+from hotels.models import CheckStatus, GuestCheck, Notification, Reservation, ReservationStatus
 from integrations.exceptions import HospientError
 from integrations.models import Operation
 from integrations.services.references import References
@@ -52,7 +52,8 @@ def _checked_out(references: References, operation: Operation, answer: Mapping[s
 
 
 def _guest_updated(references: References, operation: Operation, answer: Mapping[str, Any]) -> None:
-    references.agree("guest", Guest.objects.filter(pk=operation.object_id).first(), **operation.payload["changes"])
+    payload = operation.payload
+    references.accepted("guest", payload["guest_external_id"], payload["changes"], payload.get("hotel_had", {}))
 
 
 def _message_posted(references: References, operation: Operation, answer: Mapping[str, Any]) -> None:

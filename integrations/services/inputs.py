@@ -84,6 +84,11 @@ class SyncInput(Input):
     start_date: date | None = None
     end_date: date | None = None
     full: bool = Field(False, description="Read everything again and compare, instead of only what changed.")
+    confirm_deletions: bool = Field(
+        False,
+        description="Somebody has looked: archive whatever is gone at the vendor, however much that is. A run that ended with "
+        "`deletions_need_confirmation` asks for this. Reads everything, as `full` does.",
+    )
 
     @model_validator(mode="after")
     def dates_in_order(self) -> "SyncInput":
@@ -178,6 +183,21 @@ class GuestChangesInput(Input):
         if not self.model_fields_set:
             raise InvalidInput({"body": f"Nothing to change. Fields that can be: {', '.join(type(self).model_fields)}."})
         return self
+
+
+class GuestEditInput(GuestChangesInput):
+    """What hotel staff may change of a guest: what vendors can be told, and what is the hotel's alone."""
+
+    is_vip: bool = False
+
+
+class SplitInput(Input):
+    reference_id: int = Field(description="Which of the guest's `references` becomes a guest of its own.", ge=1, le=2**63 - 1)
+
+
+class RetryRejectedInput(Input):
+    ids: Annotated[list[int], Field(max_length=200)] | None = Field(None, description="Which rejected records; all that wait if left out.")
+    stream: str = Field("", max_length=40, description="Only those of this stream.")
 
 
 class ChargeInput(Input):

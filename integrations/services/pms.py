@@ -128,7 +128,11 @@ class PmsService(IntegrationService):
             body={"guest": guest_id, "changes": changed},
             idempotency_key=idempotency_key,
             prepare=lambda: {
-                "payload": {"guest_external_id": external_id, "changes": {name: value or "" for name, value in changed.items()}},
+                "payload": {
+                    "guest_external_id": external_id,
+                    "changes": {name: value or "" for name, value in changed.items()},
+                    "hotel_had": {name: getattr(guest, name) for name in changed} if guest else {},
+                },
                 "object_key": f"guest:{guest.pk if guest else external_id}",
                 "record_type": "guest",
                 "object_id": guest.pk if guest else None,

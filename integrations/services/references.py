@@ -111,9 +111,28 @@ class References:
         if row is None:
             return
         row.__class__.objects.filter(pk=row.pk).update(**values, updated_at=timezone.now())
-        columns = Table(BINDINGS[record_type]).fields
-        reference = ExternalReference.objects.filter(integration=self.integration, record_type=record_type, object_id=row.pk).first()
-        if reference:
+        self._told(self._known(record_type).filter(object_id=row.pk), values)
+
+    def accepted(self, record_type: str, external_id: str, values: Mapping[str, Any], hotel_had: Mapping[str, Any]) -> None:
+        """Note that the vendor has taken these values. The hotel's row takes over those that nobody changed meanwhile: it still has what
+        the vendor told before, or what it had when the vendor was asked to take them (`hotel_had`)."""
+        known = self._known(record_type).filter(external_id=external_id)
+        row = BINDINGS[record_type].model.objects.select_for_update(no_key=True).filter(pk__in=known.values("object_id")).first()
+        if row is None:
+            return
+        told = known.values_list("snapshot", flat=True)[0]
+        taken = {name: value for name, value in values.items() if getattr(row, name) in (told.get(name), hotel_had.get(name))}
+        if taken:
+            row.__class__.objects.filter(pk=row.pk).update(**taken, updated_at=timezone.now())
+        self._told(known, values)
+
+    def _known(self, record_type: str) -> models.QuerySet[ExternalReference]:
+        return ExternalReference.objects.filter(integration=self.integration, record_type=record_type)
+
+    def _told(self, known: models.QuerySet[ExternalReference], values: Mapping[str, Any]) -> None:
+        """Note in a reference's snapshot what the vendor has been told. Locked after the row, as a sync does it."""
+        if reference := known.select_for_update(no_key=True).first():
+            columns = Table(BINDINGS[reference.record_type]).fields
             reference.snapshot |= {name: as_stored(columns[name], value) for name, value in values.items() if name in columns}
             reference.save(update_fields=["snapshot"])
 

@@ -145,8 +145,8 @@ class IntegrationService:
 
     def preview(self, stream: str, **options: Any) -> Counts:
         """Read a stream and say what a sync would do, page by page, storing nothing. Takes what `sync` takes."""
-        declared = self._stream(stream)
-        self._check_active()
+        declared = self.stream(stream)
+        self.check_active()
         total = Counts()
         query = StreamQuery(since=self._moment(options.get("since")), until=self._moment(options.get("until")))
         reconciler = Reconciler(self.integration)
@@ -159,7 +159,7 @@ class IntegrationService:
 
     def refresh(self, stream: str, external_ids: Sequence[str]) -> SyncRun:
         """Read single objects back: a webhook said that they changed."""
-        self._stream(stream)
+        self.stream(stream)
         run, _ = schedule.open_run(self.integration, stream, mode=RunMode.REFRESH, trigger=self.trigger, external_ids=external_ids)
         return self.execute(run)
 
@@ -172,7 +172,7 @@ class IntegrationService:
         keep_trying: bool = False,
     ) -> SyncRun:
         """Execute an open run. A worker passes `stopping` and `keep_trying`; see `sync.runner.Runner`."""
-        stream = self._stream(run.stream)
+        stream = self.stream(run.stream)
         log = LogBook(self.integration.pk, OperationType.SYNC)
 
         def pages(query: StreamQuery) -> Iterator[Page]:
@@ -197,8 +197,9 @@ class IntegrationService:
         full: bool = False,
         confirm_deletions: bool = False,
     ) -> tuple[SyncRun, bool]:
-        declared = self._stream(stream)
-        self._check_active()
+        declared = self.stream(stream)
+        self.check_active()
+        full = full or confirm_deletions  # only a comparison deletes what is not listed
         ranged = since is not None or until is not None
         if ranged and not declared.by_date:
             raise UnsupportedOperation(f"{declared.label} cannot be read by date; leave the dates out.")
@@ -222,14 +223,16 @@ class IntegrationService:
             return day if day is None or day.tzinfo else day.replace(tzinfo=UTC)
         return datetime.combine(day, clock_time(), tzinfo=self.integration.hotel.zone)
 
-    def _stream(self, name: str) -> manifest.Stream:
+    def stream(self, name: str) -> manifest.Stream:
+        """Return what the provider declares of a stream. Raises UnsupportedOperation, naming those there are."""
         stream = self.provider.manifest.stream(name)
         if stream is None or not self._belongs(stream):
             valid = ", ".join(stream.name for stream in self.streams()) or "none"
             raise UnsupportedOperation(f"{self.provider.manifest.name} has no “{name}” to sync. Valid: {valid}.")
         return stream
 
-    def _check_active(self) -> None:
+    def check_active(self) -> None:
+        """Raise IntegrationInactive if a person has switched the integration off."""
         if self.integration.status == IntegrationStatus.INACTIVE:
             raise IntegrationInactive()
 
@@ -249,7 +252,7 @@ class IntegrationService:
         same key again returns the same operation. Raises UnsupportedOperation, IntegrationInactive, InvalidInput.
         """
         self._operation(name)
-        self._check_active()
+        self.check_active()
         asked = enqueue.fingerprint(name, body)
         key = idempotency_key or f"once:{uuid.uuid4()}"
         with correlation.bind(correlation.current()):
@@ -278,7 +281,7 @@ class IntegrationService:
 
     def retry_operation(self, operation: Operation) -> Operation:
         """Try an operation again on a person's word."""
-        self._check_active()
+        self.check_active()
         declared = self._operation(operation.name)
         if operation.status == OperationStatus.DONE:
             raise InvalidInput({"operation": "It is done already; there is nothing to retry."})
@@ -296,7 +299,7 @@ class IntegrationService:
     def ask(self, name: str, **arguments: Any) -> Any:
         """Call a read that the provider declares. Raises what the vendor's refusal is."""
         self._operation(name)
-        self._check_active()
+        self.check_active()
         with correlation.bind(correlation.current()):
             with provider_for(self.integration, LogBook(self.integration.pk, OperationType.API_CALL)) as provider:
                 return getattr(provider, name)(**arguments)
