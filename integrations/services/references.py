@@ -13,6 +13,7 @@ from hotels.models import Guest, GuestCheck, HotelRecord, Notification, Reservat
 from integrations.exceptions import InvalidInput, RequestRejected
 from integrations.models import ExternalReference, Integration, Operation
 from integrations.sync.bindings import BINDINGS
+from integrations.sync.reconcile import hold
 from integrations.sync.rows import Table, as_stored
 
 
@@ -93,6 +94,8 @@ class References:
         """
         if not external_id:
             return
+        hold(self.integration, with_hotel=False)
+        self._drop_echo(record_type, external_id, row)
         ExternalReference.objects.update_or_create(
             integration=self.integration,
             record_type=record_type,
@@ -105,6 +108,14 @@ class References:
                 "deleted_at": None,
             },
         )
+
+    def _drop_echo(self, record_type: str, external_id: str, row: models.Model) -> None:
+        """Archive the row that a vendor's webhook or a sync has made of this record meanwhile: they were faster than the answer."""
+        echo = (
+            self._known(record_type).filter(external_id=external_id).exclude(object_id=row.pk).values_list("object_id", flat=True).first()
+        )
+        if echo and not Operation.objects.filter(record_type=record_type, object_id=echo).exists():
+            row.__class__.objects.filter(pk=echo).update(archived_at=timezone.now())
 
     def agree(self, record_type: str, row: models.Model | None, **values: Any) -> None:
         """Note that hotel and vendor both have these values now, so that the vendor's echo is no change."""

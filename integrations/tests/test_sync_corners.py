@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from hotels.models import Guest, Hotel, MenuCategory, MenuItem, MenuVariation, Room
+from hotels.models import Guest, GuestCheck, Hotel, MenuCategory, MenuItem, MenuVariation, Room
 from integrations import records
 from integrations.exceptions import CursorExpired, ProviderUnavailable
 from integrations.models import (
@@ -26,9 +26,12 @@ from integrations.models import (
     Trigger,
 )
 from integrations.records import Page, Rejected
+from integrations.services import service_for
 from integrations.sync import runner, schedule
 from integrations.sync.reconcile import Reconciler, apply_records
+from integrations.tests.conftest import Connect
 from integrations.tests.feed import Feed
+from integrations.tests.stub import StubProvider
 
 
 @pytest.fixture
@@ -191,6 +194,25 @@ class TestComparing:
 
     def test_a_vendor_that_forgets_even_a_fresh_listing_fails_the_run(self, feed: Feed) -> None:
         assert feed.run(CursorExpired()).error_code == "cursor_expired"
+
+
+class TestEchoes:
+    def test_a_check_the_vendor_tells_us_of_before_it_has_answered_is_one_check(
+        self, connect: Connect, hotel: Hotel, stub: type[StubProvider], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pos = connect(hotel)
+
+        def post(self: StubProvider, payload: dict[str, Any], key: str) -> dict[str, Any]:
+            apply_records(pos, [records.GuestCheck(external_id="CHK1", status="open")])  # its webhook overtakes its answer
+            return {"reference": "CHK1", "status": "open"}
+
+        monkeypatch.setattr(stub, "post_guest_check", post)
+        line = {"name": "Omelette", "quantity": 1, "unit_price": 9, "total_price": 9}
+        operation = service_for(pos).post_guest_check({"items": [line], "subtotal": 9, "total": 9})
+        assert GuestCheck.live.get().pk == operation.object_id
+        assert ExternalReference.objects.get().object_id == operation.object_id
+        apply_records(pos, [records.GuestCheck(external_id="CHK1", status="closed")])
+        assert GuestCheck.live.get().status == "closed"
 
 
 class TestRejecting:
