@@ -311,27 +311,32 @@ class Reconciler:
                 binding.model.objects.filter(pk=row["id"]).update(**filled, archived_at=None, updated_at=self.now)
 
     def _await_missing(self, binding: Binding, records: list[Record], ids: Mapping[str, int], related: Related) -> None:
-        """Remember what points to a record that has not come yet."""
+        """Remember what points to a record that has not come yet; one of several links by its place, as in "taxes:2"."""
         missing = [
             PendingLink(
-                integration=self.integration, record_type=record_type, external_id=getattr(record, name), source_type=binding.record_type,
-                source_id=ids[record.external_id], attribute=attribute,
+                integration=self.integration, record_type=record_type, external_id=external_id, source_type=binding.record_type,
+                source_id=ids[record.external_id], attribute=place,
             )
-            for name, (attribute, record_type) in binding.relations.items()
+            for name, (attribute, record_type) in (*binding.relations.items(), *binding.links.items())
             for record in records
-            if getattr(record, name) and getattr(record, name) not in related[name]
+            for place, external_id in _places(attribute, getattr(record, name))
+            if external_id not in related[name]
         ]  # fmt: skip
         PendingLink.objects.bulk_create(missing, ignore_conflicts=True)
 
     def _fill_pending(self, binding: Binding, ids: Mapping[str, int]) -> None:
         """Point to the records that have come now whatever waited for them, unless the hotel has chosen something else meanwhile."""
-        if binding.record_type not in POINTED_TO:
+        if binding.record_type not in REFERRED_TO:
             return
         waiting = list(PendingLink.objects.filter(integration=self.integration, record_type=binding.record_type, external_id__in=list(ids)))
-        for link in waiting:
-            empty = BINDINGS[link.source_type].model.objects.filter(pk=link.source_id, **{f"{link.attribute}__isnull": True})
-            empty.update(**{f"{link.attribute}_id": ids[link.external_id]})
         PendingLink.objects.filter(pk__in=[link.pk for link in waiting]).delete()
+        for link in waiting:
+            model, (attribute, place, _) = BINDINGS[link.source_type].model, link.attribute.partition(":")
+            if place:
+                getattr(model(pk=link.source_id), attribute).add(ids[link.external_id])
+            else:
+                empty = model.objects.filter(pk=link.source_id, **{f"{attribute}__isnull": True})
+                empty.update(**{f"{attribute}_id": ids[link.external_id]})
 
     def _link(self, binding: Binding, name: str, records: list[Record], ids: Mapping[str, int], related: Related) -> None:
         through, source, target = _through(binding, name)
@@ -395,7 +400,7 @@ class Reconciler:
         counts.conflicts += len(conflicts)
         ids = {incoming.record.external_id: row.object_id for incoming, row in changed}
         records = [incoming.record for incoming, _ in changed]
-        if binding.relations:
+        if binding.relations or binding.links:
             PendingLink.objects.filter(source_type=binding.record_type, source_id__in=ids.values()).delete()
             self._await_missing(binding, records, ids, related)
         self._relink(binding, [(record, bases[row.id][0]) for (record, *_), row in changed], ids, related)
@@ -535,6 +540,15 @@ def _newest(records: Iterable[Record]) -> dict[str, Record]:
 
 def _or(value: Any, other: Any) -> Any:
     return other if value is None else value
+
+
+def _places(attribute: str, named: str | Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name each record that a relation or a link points to: ("category", id), or ("taxes:0", id), ("taxes:1", id) ..."""
+    if isinstance(named, str):
+        if named:
+            yield attribute, named
+    else:
+        yield from ((f"{attribute}:{place}", external_id) for place, external_id in enumerate(dict.fromkeys(named)))
 
 
 def _through(binding: Binding, name: str) -> tuple[type[models.Model], str, str]:

@@ -105,6 +105,20 @@ class TestRelations:
         moved = MenuVariation.objects.get(name="Large")
         assert (moved.item.name, moved.archived_at) == ("Dish 2", None)
 
+    def test_links_to_what_later_pages_bring_are_made_then(self, feed: Feed) -> None:
+        taxes = {number: records.MenuTax(external_id=f"T{number}", name=f"Tax {number}") for number in (1, 2, 3)}
+        dish = item(1, tax_external_ids=("T1", "T2", "T3"))
+
+        def linked() -> list[str]:
+            return sorted(tax.name for tax in MenuItem.objects.get().taxes.all())
+
+        feed.run(Page(records=[dish, taxes[3]], cursor={"at": 1}))
+        assert linked() == ["Tax 3"]
+        for number, expected in ((2, ["Tax 2", "Tax 3"]), (1, ["Tax 1", "Tax 2", "Tax 3"])):
+            feed.run([taxes[number]], mode=RunMode.INCREMENTAL)
+            assert linked() == expected
+        assert not PendingLink.objects.exists()
+
 
 class TestMergingWithTheHotel:
     def test_a_field_the_vendor_never_told_before_is_no_edit_of_the_hotel(self, feed: Feed) -> None:
