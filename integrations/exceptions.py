@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - in the order they stand below
     "HospientError",
     # configuration
     "ConfigurationError", "CredentialsMissing", "DecryptionFailed", "IntegrationInactive",

@@ -22,8 +22,8 @@ else:
     # A file, not memory: threads and other processes see the same database, as they do outside of tests. One folder for each process.
     folder = tempfile.mkdtemp(prefix="hospient-tests-")
     atexit.register(shutil.rmtree, folder, True)
-    DATABASES["default"]["NAME"] = f"{folder}/tests.sqlite3"  # noqa: F405
-    DATABASES["default"]["TEST"] = {"NAME": f"{folder}/tests.sqlite3"}  # noqa: F405
+    DATABASES["default"]["NAME"] = f"{folder}/tests.sqlite3"
+    DATABASES["default"]["TEST"] = {"NAME": f"{folder}/tests.sqlite3"}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}

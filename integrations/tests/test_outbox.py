@@ -42,9 +42,9 @@ class Vendor:
     def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         self.sent += 1
         error = self.trouble.pop(0) if self.trouble else None
-        if error is None or getattr(error, "maybe_done", False):
-            if not (self.knows_keys and key in self.effects):
-                self.effects.append(key)
+        takes_effect = error is None or getattr(error, "maybe_done", False)
+        if takes_effect and not (self.knows_keys and key in self.effects):
+            self.effects.append(key)
         if error:
             raise error
         return {"reference": f"at-vendor-{key}"}
