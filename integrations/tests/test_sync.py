@@ -29,7 +29,7 @@ from integrations.models import (
 from integrations.records import Page, Rejected
 from integrations.sync import schedule
 from integrations.sync.reconcile import apply_records
-from integrations.sync.runner import Runner, due_runs
+from integrations.sync.runner import due_runs
 from integrations.tests.feed import Feed
 
 
@@ -320,6 +320,31 @@ def test_two_stores_of_the_same_record_at_once_make_one_row() -> None:
         thread.join()
     assert not errors
     assert (Room.objects.count(), ExternalReference.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_triggers_at_once_open_one_run() -> None:
+    hotel = Hotel.objects.create(name="Grand", slug="grand")
+    integration = Integration.objects.create(hotel=hotel, integration_type="pos", provider="square", provider_name="Square")
+    barrier = threading.Barrier(20)
+    opened: list[tuple[int, bool]] = []
+
+    def trigger() -> None:
+        try:
+            barrier.wait()
+            run, created = schedule.open_run(integration, "menus", mode=RunMode.FULL, trigger=Trigger.API)
+            opened.append((run.pk, created))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=trigger) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 20
+    assert len({pk for pk, _ in opened}) == 1
+    assert [created for _, created in opened].count(True) == 1
 
 
 class TestMerging:

@@ -18,11 +18,11 @@ from hotels.models import Feedback as FeedbackRow
 from hotels.models import Guest as GuestRow
 from hotels.models import Hotel
 from integrations.exceptions import (
-    InvalidInput,
     AuthenticationFailed,
     ConfigurationError,
     CredentialsMissing,
     CursorExpired,
+    InvalidInput,
     ProviderUnavailable,
     RateLimited,
     ReauthorizationRequired,
