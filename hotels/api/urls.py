@@ -23,7 +23,6 @@ urlpatterns = [
     path("hotels/<int:pk>", records.Hotels.as_view({"get": "retrieve"}), name="hotel"),
 ]
 for _name, _view in COLLECTIONS.items():
-    urlpatterns += [
-        path(f"hotels/<int:hotel_id>/{_name}", _view.as_view({"get": "list"}), name=_name),
-        path(f"hotels/<int:hotel_id>/{_name}/<int:pk>", _view.as_view({"get": "retrieve"}), name=f"{_name}-one"),
-    ]
+    urlpatterns.append(path(f"hotels/<int:hotel_id>/{_name}", _view.as_view({"get": "list"}), name=_name))
+    if _view is not records.Guests:  # what one guest is called in the hotel's systems, the integrations tell
+        urlpatterns.append(path(f"hotels/<int:hotel_id>/{_name}/<int:pk>", _view.as_view({"get": "retrieve"}), name=f"{_name}-one"))

@@ -149,7 +149,13 @@ class SyncView(IntegrationView):
         wanted = read(SyncInput, request.data)
         service = service_for(self.integration, user=request.user)
         try:
-            run, _ = service.request_sync(wanted.sync_type, since=wanted.start_date, until=wanted.end_date, full=wanted.full)
+            run, _ = service.request_sync(
+                wanted.sync_type,
+                since=wanted.start_date,
+                until=wanted.end_date,
+                full=wanted.full,
+                confirm_deletions=wanted.confirm_deletions,
+            )
         except UnsupportedOperation as error:
             raise InvalidInput({"sync_type": error.message}) from None
         run.refresh_from_db()

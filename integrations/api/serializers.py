@@ -5,9 +5,12 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from hotels.api.serializers import GuestSerializer
+from hotels.models import Guest
 from integrations.exceptions import DecryptionFailed, InvalidInput
 from integrations.models import (
     Conflict,
+    ExternalReference,
     Integration,
     IntegrationLog,
     IntegrationStatus,
@@ -17,6 +20,7 @@ from integrations.models import (
     SyncRun,
     WebhookSecret,
 )
+from integrations.services.guests import known_as
 from integrations.services.setup import describe_credentials
 
 
@@ -144,6 +148,16 @@ class RejectedRecordSerializer(serializers.ModelSerializer):
         fields = ["id", "run_id", "stream", "record_type", "external_id", "reason", "payload", "created_at", "resolved_at"]
 
 
+class RetriedSerializer(serializers.Serializer):
+    """What became of rejected records that were tried again."""
+
+    tried = serializers.IntegerField()
+    taken = serializers.IntegerField(help_text="They came through this time.")
+    left = serializers.IntegerField(help_text="Rejected again, or not read: the runs say why.")
+    waiting = serializers.IntegerField(help_text="A worker reads their whole stream; look at the run.")
+    runs = SyncRunSerializer(many=True)
+
+
 class ConflictSerializer(serializers.ModelSerializer):
     class Meta:
         model = Conflict
@@ -151,3 +165,45 @@ class ConflictSerializer(serializers.ModelSerializer):
             "id", "run_id", "record_type", "external_id", "object_id", "field", "base_value", "vendor_value", "hotel_value", "rule",
             "winner", "created_at", "applied_at",
         ]  # fmt: skip
+
+
+class AppliedConflictSerializer(ConflictSerializer):
+    """The answer to a decision."""
+
+    operations = OperationSerializer(many=True, help_text="What tells the vendors; empty where none takes the change.")
+
+    class Meta(ConflictSerializer.Meta):
+        fields = [*ConflictSerializer.Meta.fields, "operations"]
+
+
+class GuestReferenceSerializer(serializers.ModelSerializer):
+    provider_name = serializers.CharField(source="integration.provider_name")
+    matched_by = serializers.CharField(
+        help_text="Why this system's record was taken for a guest the hotel had already; empty where it made the guest."
+    )
+
+    class Meta:
+        model = ExternalReference
+        fields = ["id", "integration_id", "provider_name", "external_id", "matched_by", "synced_at"]
+
+
+class KnownGuestSerializer(GuestSerializer):
+    """A guest with what the hotel's systems call them."""
+
+    references = serializers.SerializerMethodField()
+
+    class Meta(GuestSerializer.Meta):
+        fields = [*GuestSerializer.Meta.fields, "references"]
+
+    @extend_schema_field(GuestReferenceSerializer(many=True))
+    def get_references(self, guest: Guest) -> list[dict[str, Any]]:
+        return GuestReferenceSerializer(known_as(guest), many=True).data
+
+
+class EditedGuestSerializer(KnownGuestSerializer):
+    """The answer to an edit."""
+
+    operations = OperationSerializer(many=True, help_text="What tells the systems that know the guest and take changes.")
+
+    class Meta(KnownGuestSerializer.Meta):
+        fields = [*KnownGuestSerializer.Meta.fields, "operations"]

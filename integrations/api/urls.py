@@ -1,8 +1,8 @@
-"""`/api/integrations`. Addresses have no slash at the end; `hospient.middleware` takes one off."""
+"""`/api/integrations`, and one guest of a hotel. Addresses have no slash at the end; `hospient.middleware` takes one off."""
 
 from django.urls import path, register_converter
 
-from integrations.api import activity, catalogue, guest_management, integrations, pms, pos
+from integrations.api import activity, catalogue, differences, guest_management, guests, integrations, pms, pos
 from integrations.api.addresses import ReferenceConverter, TextConverter
 
 register_converter(TextConverter, "text")
@@ -11,6 +11,8 @@ register_converter(ReferenceConverter, "reference")
 ONE = "integrations/<int:integration_id>"
 
 urlpatterns = [
+    path("hotels/<int:hotel_id>/guests/<int:pk>", guests.GuestRecords.as_view({"get": "retrieve", "patch": "edit"}), name="guests-one"),
+    path("hotels/<int:hotel_id>/guests/<int:pk>/split", guests.GuestRecords.as_view({"post": "split"}), name="guest-split"),
     path("integrations", integrations.IntegrationsView.as_view(), name="integrations"),
     path("integrations/providers", catalogue.ProvidersView.as_view(), name="providers"),
     path(ONE, integrations.IntegrationDetailView.as_view(), name="integration"),
@@ -21,7 +23,9 @@ urlpatterns = [
     path(f"{ONE}/sync-runs/<int:run_id>", activity.SyncRunView.as_view(), name="sync-run"),
     path(f"{ONE}/logs", activity.LogsView.as_view(), name="logs"),
     path(f"{ONE}/rejected-records", activity.RejectedRecordsView.as_view(), name="rejected-records"),
+    path(f"{ONE}/rejected-records/retry", differences.RetryRejectedView.as_view(), name="rejected-records-retry"),
     path(f"{ONE}/conflicts", activity.ConflictsView.as_view(), name="conflicts"),
+    path(f"{ONE}/conflicts/<int:conflict_id>/apply", differences.ApplyConflictView.as_view(), name="conflict-apply"),
     path(f"{ONE}/operations", activity.OperationsView.as_view(), name="operations"),
     path(f"{ONE}/operations/<int:operation_id>", activity.OperationView.as_view(), name="operation"),
     path(f"{ONE}/operations/<int:operation_id>/retry", activity.RetryView.as_view(), name="operation-retry"),

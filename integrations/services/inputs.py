@@ -25,6 +25,8 @@ Moment = Annotated[datetime, AfterValidator(_aware)]
 """A time without a zone is read as UTC."""
 Reference = int | Annotated[str, Field(max_length=192)]
 """A number is Hospient's own id, a text the vendor's."""
+Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+"""Hospient's own."""
 RoomNumber = Annotated[str, Field(max_length=32, description="Room number, as text: 0101 and 101 are different rooms.")]
 Text = Annotated[str, Field(max_length=2000)]
 
@@ -192,11 +194,11 @@ class GuestEditInput(GuestChangesInput):
 
 
 class SplitInput(Input):
-    reference_id: int = Field(description="Which of the guest's `references` becomes a guest of its own.", ge=1, le=2**63 - 1)
+    reference_id: Id = Field(description="Which of the guest's `references` becomes a guest of its own.")
 
 
 class RetryRejectedInput(Input):
-    ids: Annotated[list[int], Field(max_length=200)] | None = Field(None, description="Which rejected records; all that wait if left out.")
+    ids: Annotated[list[Id], Field(max_length=200)] | None = Field(None, description="Which rejected records; all that wait if left out.")
     stream: str = Field("", max_length=40, description="Only those of this stream.")
 
 

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from hotels import models as hotel_models
+from hotels.api.urls import COLLECTIONS
 from hotels.models import Hotel, Role
 from hotels.tests.people import Caller
 from hotels.tests.test_api_records import furnish
@@ -83,7 +84,7 @@ def ids_of(connect: Connect, hotel: Hotel) -> dict[str, Any]:
         integration=integration, operation_type="test", operation_name="test_connection", direction="outbound", status="success"
     )
     models.RejectedRecord.objects.create(run=run, integration=integration, stream="menus", record_type="menu_item", reason="No name.")
-    models.Conflict.objects.create(
+    conflict = models.Conflict.objects.create(
         integration=integration, record_type="guest", external_id="g1", object_id=1, field="phone", rule="vendor_wins"
     )
     guest = hotel_models.Guest.objects.get(hotel=hotel)
@@ -93,6 +94,7 @@ def ids_of(connect: Connect, hotel: Hotel) -> dict[str, Any]:
         "integration_id": integration.pk,
         "run_id": run.pk,
         "operation_id": operation.pk,
+        "conflict_id": conflict.pk,
         "check_id": f"id:{hotel_models.GuestCheck.objects.get(hotel=hotel).pk}",
         "guest_id": f"id:{guest.pk}",
         "notification_id": f"id:{hotel_models.Notification.objects.get(hotel=hotel).pk}",
@@ -152,7 +154,8 @@ def test_what_belongs_to_another_hotel_is_not_reached_through_ones_own(
     if inner == "room_number":
         pytest.skip("a room number is no id")
     if inner == "pk":
-        world["foreign"]["pk"] = hotel_models.Room.objects.get(hotel=other_hotel).pk
+        record = COLLECTIONS[str(route).split("/")[3]].queryset.model
+        world["foreign"]["pk"] = record.objects.filter(hotel=other_hotel).first().pk
     before = everything_of(other_hotel)
     foreign = ask(manager, method, route.fill(world["own"] | {inner: world["foreign"][inner]}))
     marked = f"id:{NEVER_USED}" if str(world["own"][inner]).startswith("id:") else NEVER_USED
