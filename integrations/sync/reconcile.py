@@ -8,6 +8,7 @@ owns the transaction: a page and its checkpoint are committed together.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -99,6 +100,8 @@ class Reconciler:
         self.ids = bulk.Ids()
         self._remembered: dict[str, dict[str, int]] = defaultdict(dict)
         self._references: list[tuple[Any, ...]] = []
+        self._savepoint = ExitStack()
+        self._is_saved = False
         self.now = timezone.now()
 
     def store(self, records: Iterable[Record]) -> Counts:
@@ -119,7 +122,8 @@ class Reconciler:
     def _store_together(self, groups: Mapping[str, list[Record]]) -> Counts:
         counts = Counts()
         try:
-            with transaction.atomic():
+            self._is_saved = False
+            with ExitStack() as self._savepoint:
                 for record_type, records in groups.items():
                     self._store(BINDINGS[record_type], records, counts)
                 self._flush_references()
@@ -128,6 +132,12 @@ class Reconciler:
             self._remembered.clear()  # rows that are gone with the savepoint
             raise
         return counts
+
+    def _about_to_write(self) -> None:
+        """Set the page's savepoint, once: a page that writes nothing, as most do, needs none."""
+        if not self._is_saved:
+            self._savepoint.enter_context(transaction.atomic())
+            self._is_saved = True
 
     def _store_one_by_one(self, groups: Mapping[str, list[Record]]) -> Counts:
         counts = Counts()
@@ -237,6 +247,8 @@ class Reconciler:
                         moved_on.append((record.version, record.updated_at, row.id))
                 elif self._accepts(binding, incoming, counts):
                     changed.append((incoming, row)) if row else new.append(incoming)
+        if new or changed or gone or moved_on or binding.parent:
+            self._about_to_write()
         if binding.parent:
             self._move_parts(binding, parents, known)
         if new:
@@ -466,9 +478,10 @@ class Reconciler:
     def _children(self, binding: Binding, parent_ids: Iterable[int]) -> list[str]:
         """Return what this vendor calls the live children of these rows."""
         child = BINDINGS[binding.child]
-        rows = child.model.objects.filter(**{f"{child.parent}__in": list(parent_ids)}).values("id")
+        # Two questions, each with an index of its own; as one, the planner reads all of the integration's references.
+        rows = child.model.objects.filter(**{f"{child.parent}__in": list(parent_ids)}).values_list("id", flat=True)
         references = ExternalReference.objects.filter(
-            integration=self.integration, record_type=child.record_type, object_id__in=rows, deleted_at__isnull=True
+            object_id__in=list(rows), record_type=child.record_type, integration=self.integration, deleted_at__isnull=True
         )
         return list(references.values_list("external_id", flat=True))
 

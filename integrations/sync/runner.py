@@ -43,6 +43,7 @@ MAX_ATTEMPTS = 5
 """A run that is interrupted so often at one page, and then by a vendor's trouble, ends as failed."""
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
+DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
 _COMPARE_AT_ONCE = 2000
 
 
@@ -264,7 +265,7 @@ class Runner:
         for record in (*page.records, *page.rejected):
             seen.setdefault(record.record_type, array("Q")).append(_digest(record.external_id))
         SyncPage.objects.bulk_create(
-            [SyncPage(run=self.run, record_type=record_type, digests=digests.tobytes()) for record_type, digests in seen.items()]
+            [SyncPage(run_id=self.run.pk, record_type=record_type, digests=digests.tobytes()) for record_type, digests in seen.items()]
         )
 
     def _compare(self) -> str:
@@ -308,8 +309,8 @@ class Runner:
         error = {}
         if held_back:
             error = {
-                "error_code": "deletions_need_confirmation",
-                "error_message": f"Nothing was deleted: {held_back}.",
+                "error_code": DELETIONS_WAIT,
+                "error_message": f"{NOTHING_DELETED} {held_back}.",
                 "hint": "If that is right, sync again in full and confirm the deletions.",
             }
         with transaction.atomic():
