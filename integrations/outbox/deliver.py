@@ -19,11 +19,14 @@ from integrations.models import IntegrationStatus, Operation, OperationStatus
 from integrations.sync import health
 
 LEASE = timedelta(seconds=60)
-WORKER_LOST = "Every worker that tried it stopped in the middle."
 UNTRIED = (CircuitOpen, RateLimited)
 """Nothing reached the vendor's system, so no attempt is counted: one that is down for a day costs no operation."""
 MAX_ATTEMPTS = 8
 """With the backoff of `sync.health` the last one comes after about twenty minutes on average, at most three quarters of an hour."""
+MAX_LOST = 5
+"""An operation at which the worker died, after so many attempts, is not tried again: it may be what kills them."""
+WORKER_LOST = "worker_lost"
+LOOK = "If it waits for you, look at the vendor whether it was done, then retry."
 
 
 class Declared(Protocol):
@@ -77,6 +80,10 @@ class Delivery:
     def claim(self) -> bool:
         """Take the operation for this worker, unless it is not due, another has it, or an earlier one of its object is open."""
         now = timezone.now()
+        if self.operation.status == OperationStatus.SENDING:
+            due(now).filter(pk=self.operation.pk, status=OperationStatus.SENDING).update(
+                error_code=WORKER_LOST, error_message="The worker stopped while it was at this operation.", hint=LOOK
+            )
         claimed = (
             Operation.objects.filter(pk__in=due(now).filter(pk=self.operation.pk).values("pk"))
             .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
@@ -102,11 +109,8 @@ class Delivery:
         operation = self.operation
         key = str(operation.uuid)
         before = operation.maybe_sent_at
-        if operation.attempts > MAX_ATTEMPTS:
-            return self._failed(
-                HospientError(WORKER_LOST, hint="Look at the server's log for the reason, then try again.", code="worker_lost"), before
-            )
         try:
+            self._check_attempts()
             answer = self._resolve(target, key, before) if before else None
             if answer is None and operation.status == OperationStatus.SENDING:
                 self._save(maybe_sent_at=timezone.now(), lease_until=timezone.now() + LEASE)
@@ -114,6 +118,14 @@ class Delivery:
         except HospientError as error:
             return self._failed(error, before)
         return operation if answer is None else self._close(answer)
+
+    def _check_attempts(self) -> None:
+        if self.operation.error_code == WORKER_LOST and self.operation.attempts > MAX_LOST:
+            raise HospientError(
+                f"After {MAX_LOST} attempts or more, the worker stopped without a word while it was at this operation again.",
+                hint=f"{LOOK} The server's log may say why the worker stopped.",
+                code=WORKER_LOST,
+            )
 
     def _resolve(self, target: Target, key: str, sent_at: datetime) -> Mapping[str, Any] | None:
         """Settle what became of an earlier attempt: the vendor's answer if it had an effect, None if it may be sent (again)."""
@@ -180,6 +192,13 @@ class Delivery:
             raise LeaseLost()
         for name, value in changes.items():
             setattr(self.operation, name, value)
+
+
+def park(operation: Operation, error: HospientError) -> None:
+    """Put an operation aside that cannot be tried at all, because its vendor does not offer it any more."""
+    status = OperationStatus.UNKNOWN if operation.maybe_sent_at else OperationStatus.DEAD
+    changes = {"error_code": error.code, "error_message": error.message, "hint": error.hint}
+    due().filter(pk=operation.pk).update(status=status, next_attempt_at=None, lease_owner=None, lease_until=None, **changes)
 
 
 def retry(operation: Operation, *, send_again: bool = False) -> bool:

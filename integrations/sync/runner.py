@@ -40,7 +40,8 @@ from integrations.sync.reconcile import Counts, Reconciler
 LEASE = timedelta(seconds=60)
 """How long a run stays with a worker that no longer gives a sign of life."""
 MAX_ATTEMPTS = 5
-"""A run that is interrupted so often at one page, and then by a vendor's trouble, ends as failed."""
+"""A run that is interrupted so often at one page ends as failed, be it by a vendor's trouble or by workers that died."""
+WORKER_LOST = "worker_lost"
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
 DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
@@ -103,6 +104,7 @@ class Runner:
 
     def _work(self) -> None:
         try:
+            self._check_attempts()
             self._read()
             held_back = self._compare() if self.run.mode == RunMode.FULL and self.stream.compares else ""
         except LeaseLost:
@@ -141,6 +143,15 @@ class Runner:
             self.run.refresh_from_db()
             Integration.objects.filter(pk=self.run.integration_id).update(sync_status=RunStatus.RUNNING)
         return bool(claimed)
+
+    def _check_attempts(self) -> None:
+        """Refuse a run that cost so many workers their life: it may be what kills them."""
+        if self.run.attempts > MAX_ATTEMPTS:
+            raise HospientError(
+                f"The worker stopped without a word {MAX_ATTEMPTS} times while it was at this run.",
+                hint="The server's log may say why. If it was not this run's fault, sync again.",
+                code=WORKER_LOST,
+            )
 
     def _save(self, **changes: Any) -> None:
         """Write to the run if it is still ours. Raises LeaseLost."""
@@ -286,7 +297,7 @@ class Runner:
                 with transaction.atomic():
                     named = gone[start : start + _COMPARE_AT_ONCE]
                     deleted = reconciler.delete(record.record_type, named, untouched_since=self.run.started_at)
-                    self._save(deleted_count=self.run.deleted_count + deleted, lease_until=timezone.now() + LEASE)
+                    self._save(deleted_count=self.run.deleted_count + deleted, attempts=1, lease_until=timezone.now() + LEASE)
         return "; ".join(waiting)
 
     def _missing(self, record_type: str, known: Any) -> Iterator[str]:
@@ -376,6 +387,14 @@ class Runner:
             records_failed=run.rejected_count,
             correlation_id=run.correlation_id,
         )
+
+
+def park(run: SyncRun, error: HospientError) -> None:
+    """Close a run that cannot even be begun, because its stream or its vendor is no longer there."""
+    now = timezone.now()
+    changes = {"finished_at": now, "error_code": error.code, "error_message": error.message, "hint": error.hint}
+    if due_runs(now).filter(pk=run.pk).update(status=RunStatus.FAILED, lease_owner=None, lease_until=None, **changes):
+        health.failed(run.integration_id, error, sync_status=RunStatus.FAILED)
 
 
 def _printable(text: str) -> str:
