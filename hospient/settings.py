@@ -151,6 +151,8 @@ TASKS = {
         "QUEUES": [],
     }
 }
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "")
+"""RabbitMQ (`amqp://`) or Redis (`redis://`), for the Celery backend alone."""
 
 # --- calls to vendors ----------------------------------------------------------------------------------------------------------
 
@@ -301,4 +303,5 @@ LOGGING = {
     "filters": {"hospient": {"()": "hospient.logs.ContextFilter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["hospient"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {"django_tasks_db": {"level": "WARNING"}},  # two lines a job would hide ours
 }
