@@ -1,14 +1,12 @@
-"""Checks and room charges under fire: `python -m tests.faults.outbox [--quick]`.
+"""Checks and room charges under fire: `python -m tests.faults.outbox [--quick] [--engines ...]`.
 
 Everything is posted while the vendor drops 30 % of its answers after acting on them, answers 10 % with 500, and the worker is killed
 again and again. At the end the vendor must have each exactly once: none doubled, none silently lost. Square knows our keys; OPERA has no
-idempotency key at all. On SQLite and PostgreSQL.
+idempotency key at all. On SQLite and PostgreSQL, with the default engine and with Celery, whose broker is restarted too.
 """
 
-import argparse
 import random
 import signal
-import sys
 import time
 from collections import Counter
 from typing import Any
@@ -18,27 +16,13 @@ from tests.faults import world
 DROPPED, BROKEN = 0.3, 0.1
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="40 postings and 3 kills instead of 500 and 20.")
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
-    options = parser.parse_args()
-    if len(options.databases) > 1:  # one process for each: Django is set up once
-        import subprocess
-
-        for kind in options.databases:
-            command = [sys.executable, "-m", "tests.faults.outbox", "--databases", kind, *(["--quick"] if options.quick else [])]
-            if subprocess.run(command).returncode:
-                sys.exit(1)
-        return
-    count, kills = (40, 3) if options.quick else (500, 20)
-    with world.database(options.databases[0]) as url:
-        world.set_up(url)
-        failed = [not trial(url, options.databases[0], slug, count, kills) for slug in ("square", "opera_cloud")]
-    sys.exit(any(failed))
+def trial(ground: world.Ground, quick: bool) -> bool:
+    count, kills = (40, 3) if quick else (500, 20)
+    kept = [deliver(ground, slug, count, kills) for slug in VENDORS]
+    return all(kept)
 
 
-def trial(url: str, kind: str, slug: str, count: int, kills: int) -> bool:
+def deliver(ground: world.Ground, slug: str, count: int, kills: int) -> bool:
     from integrations.models import Operation
     from integrations.simulators.server import running
 
@@ -51,10 +35,12 @@ def trial(url: str, kind: str, slug: str, count: int, kills: int) -> bool:
         operations = [vendor.write(number) for number in range(count)]
         started = time.monotonic()
         chance = random.Random(7)
-        with world.worker(url) as worker:
+        with world.worker(ground.url, "--threads", "2") as worker:
             for _ in range(kills):
                 time.sleep(chance.uniform(1.0, 3.0))
                 worker.replace(signal.SIGKILL)
+            if ground.broker:
+                ground.broker.restart()
             open_ones = Operation.objects.filter(pk__in=[operation.pk for operation in operations], status__in=Operation.OPEN)
             vendor.simulator.faults.clear()  # the vendor recovers; what is in doubt now has to come right
             Operation.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=None)
@@ -67,7 +53,7 @@ def trial(url: str, kind: str, slug: str, count: int, kills: int) -> bool:
     doubled = effects.total() - len(effects)
     good = statuses == {"done": count} and len(effects) == count and not doubled
     print(
-        f"{kind:<11} {slug:<12} {count} postings, {kills} kills: {statuses}, at the vendor {len(effects)}, doubled {doubled} "
+        f"{ground} {slug:<12} {count} postings, {kills} kills: {statuses}, at the vendor {len(effects)}, doubled {doubled} "
         f"({time.monotonic() - started:.0f} s) {'kept' if good else 'BROKEN'}",
         flush=True,
     )
@@ -91,7 +77,7 @@ class Checks:
 
     def write(self, number: int) -> Any:
         line = {"name": f"Dish {number}", "quantity": 1, "unit_price": "10.00", "total_price": "10.00"}
-        return enqueued(self.service, "post_guest_check", {"items": [line], "subtotal": "10.00", "total": "10.00"})
+        return world.enqueued(self.service, "post_guest_check", {"items": [line], "subtotal": "10.00", "total": "10.00"})
 
     def effects(self) -> list[str]:
         return [order["reference_id"] for order in self.simulator.orders.values()]
@@ -127,7 +113,7 @@ class Charges:
             "description": f"Dish {number}",
             "check_number": str(number),
         }
-        return enqueued(self.service, "post_charge", charge)
+        return world.enqueued(self.service, "post_charge", charge)
 
     def effects(self) -> list[str]:
         return [posting["reference"] for found in self.simulator.hotel.postings.values() for posting in found if posting["reference"]]
@@ -144,11 +130,5 @@ def connected(body: dict[str, Any]) -> Any:
     return service_for(setup.create_integration(hotel, body)[0])
 
 
-def enqueued(service: Any, name: str, body: dict[str, Any]) -> Any:
-    """Write an operation down and leave its delivery to the worker, as a request does whose process dies at once."""
-    service.deliver = lambda operation: operation
-    return getattr(service, name)(body)
-
-
 if __name__ == "__main__":
-    main()
+    world.run(__doc__, trial, quick="40 postings and 3 kills instead of 500 and 20")

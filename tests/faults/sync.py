@@ -1,46 +1,27 @@
-"""A sync that is interrupted all the time: `python -m tests.faults.sync [--quick]`.
+"""A sync that is interrupted all the time: `python -m tests.faults.sync [--quick] [--engines ...]`.
 
 A menu is read while the vendor fails now and then and changes in between, and the worker is ended at random moments, half of the times
 with SIGTERM, half with SIGKILL. At the end the hotel's records must equal the vendor's, nothing doubled, no cursor ahead of the data,
-every run closed, every SIGTERM answered with exit code 0 within 30 seconds. On SQLite and PostgreSQL.
+every run closed, every SIGTERM answered with exit code 0 within 30 seconds. On SQLite and PostgreSQL, with the default engine and with
+Celery, whose broker is restarted now and then.
 """
 
-import argparse
 import random
 import signal
-import subprocess
-import sys
 import time
-from datetime import timedelta
 from typing import Any
 
 from tests.faults import world
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="3,000 records and 6 interruptions instead of 20,000 and 100.")
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
-    options = parser.parse_args()
-    if len(options.databases) > 1:  # one process for each: Django is set up once
-        for kind in options.databases:
-            command = [sys.executable, "-m", "tests.faults.sync", "--databases", kind, *(["--quick"] if options.quick else [])]
-            if subprocess.run(command).returncode:
-                sys.exit(1)
-        return
-    items, interruptions = (3_000, 6) if options.quick else (20_000, 100)
-    with world.database(options.databases[0]) as url:
-        world.set_up(url)
-        sys.exit(not trial(url, options.databases[0], items, interruptions))
-
-
-def trial(url: str, kind: str, items: int, interruptions: int) -> bool:
+def trial(ground: world.Ground, quick: bool) -> bool:
     from hotels.models import Hotel
     from integrations.models import SyncRun
     from integrations.services import service_for, setup
     from integrations.services.square.simulator import SquareSimulator, connection
     from integrations.simulators.server import running
 
+    items, interruptions = (3_000, 6) if quick else (20_000, 100)
     simulator = SquareSimulator(items=items, page_size=100)
     chance = random.Random(11)
     started = time.monotonic()
@@ -53,7 +34,7 @@ def trial(url: str, kind: str, items: int, interruptions: int) -> bool:
         simulator.fail("status", match="search", status=503, times=10**9, probability=0.02)
         simulator.fail("truncate", match="search", times=10**9, probability=0.01)
         simulator.fail("drop", match="search", times=10**9, probability=0.01)
-        with world.worker(url) as worker:
+        with world.worker(ground.url, "--threads", "2") as worker:
             for number in range(interruptions):
                 if not SyncRun.objects.filter(status__in=SyncRun.OPEN).exists():
                     service.request_sync("menus", full=number % 2 == 0)
@@ -66,6 +47,8 @@ def trial(url: str, kind: str, items: int, interruptions: int) -> bool:
                 if how == signal.SIGTERM:
                     slowest = max(slowest, time.monotonic() - asked)
                     exits.append(code)
+                if ground.broker and number % 10 == 3:
+                    ground.broker.restart()
             simulator.faults.clear()
             ended = world.settled(lambda: hurry() or not SyncRun.objects.filter(status__in=SyncRun.OPEN).exists(), 240)
             service.request_sync("menus", full=True)
@@ -74,7 +57,7 @@ def trial(url: str, kind: str, items: int, interruptions: int) -> bool:
     good = ended and not problems and not any(exits) and slowest <= 30
     runs = {run.pk: run.status for run in SyncRun.objects.all()}
     print(
-        f"{kind:<11} {items:,} records, {interruptions} interruptions: {len(runs)} runs, {sum(s == 'succeeded' for s in runs.values())} succeeded; "
+        f"{ground} {items:,} records, {interruptions} interruptions: {len(runs)} runs, {sum(s == 'succeeded' for s in runs.values())} succeeded; "
         f"slowest SIGTERM {slowest:.1f} s, exit codes {set(exits) or '-'}; {'; '.join(problems) or 'equal to the vendor'} "
         f"({time.monotonic() - started:.0f} s) {'kept' if good else 'BROKEN'}",
         flush=True,
@@ -89,13 +72,10 @@ def change(simulator: Any, number: int) -> None:
 
 
 def hurry() -> None:
-    """Make what waits for a backoff due, and let the leases of killed workers lapse, so that the trial takes minutes, not hours."""
-    from django.utils import timezone
-
+    """Make what waits for a backoff due, so that the trial takes minutes, not hours."""
     from integrations.models import SyncRun
 
     SyncRun.objects.filter(status="queued").update(next_attempt_at=None)
-    SyncRun.objects.filter(status="running", lease_until__lt=timezone.now() + timedelta(seconds=50)).update(lease_until=timezone.now())
 
 
 def differences(integration: Any) -> list[str]:
@@ -134,4 +114,4 @@ def differences(integration: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    world.run(__doc__, trial, quick="3,000 records and 6 interruptions instead of 20,000 and 100")
