@@ -195,6 +195,17 @@ class RecordAdmin(HotelAdmin):
     editable: ClassVar[tuple[str, ...]] = ()
     """Fields hotel staff may change; everything else on the form is shown only."""
 
+    def formfield_for_dbfield(self, db_field: models.Field, request: HttpRequest, **kwargs: Any) -> Any:
+        """Let the form carry what it showed, so that it can tell what the person changed from what a sync changed meanwhile."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.show_hidden_initial = True
+        return field
+
+    def save_model(self, request: HttpRequest, obj: Model, form: ModelForm, change: bool) -> None:
+        """Write what the person changed, and nothing else."""
+        obj.save(update_fields=[*form.changed_data, "updated_at"])
+
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         named = {name for fieldset in self.get_fieldsets(request, obj) for line in fieldset[1]["fields"] for name in _flat(line)}
         return [name for name in named if name not in self.editable]

@@ -1,5 +1,5 @@
 """Connections to vendors in the console."""
 
-from integrations.admin import integration, logs, outbox, runs
+from integrations.admin import differences, guests, integration, logs, outbox, runs
 
-__all__ = ["integration", "logs", "outbox", "runs"]
+__all__ = ["differences", "guests", "integration", "logs", "outbox", "runs"]

@@ -5,6 +5,7 @@ from typing import Any
 from django.urls import reverse
 
 from hotels.admin.base import local_time
+from integrations.admin.differences import field_in_words, value_in_words
 from integrations.admin.display import LOG, OPERATION, RUN, WINNER
 from integrations.admin.outbox import operation_label
 from integrations.models import Conflict, Integration, IntegrationLog, Operation, RejectedRecord, SyncRun
@@ -62,10 +63,10 @@ def _rejected(record: RejectedRecord) -> dict[str, Any]:
 
 
 def _conflict(conflict: Conflict) -> dict[str, Any]:
-    title = f"{conflict.record_type.replace('_', ' ')} {conflict.external_id}: {conflict.field}".capitalize()
+    title = f"{conflict.record_type.replace('_', ' ')} {conflict.external_id}: {field_in_words(conflict)}".capitalize()
     return {
         "title": title,
         "status": f"{conflict.get_winner_display()}'s kept",
         "colour": WINNER.get(conflict.winner, "default"),
-        "text": f"Vendor: {conflict.vendor_value}. Hotel: {conflict.hotel_value}.",
+        "text": f"Vendor: {value_in_words(conflict, conflict.vendor_value)}. Hotel: {value_in_words(conflict, conflict.hotel_value)}.",
     }

@@ -256,6 +256,8 @@ class IntegrationAdmin(HotelAdmin):
             self.log_change(request, row, f"Started a sync of {run.stream}.")
         else:
             messages.info(request, "This sync is already under way; here it is.")
+            if flags["confirm_deletions"] and not run.confirm_deletions:
+                messages.warning(request, "It began before you confirmed the deletions. Confirm them again when it has ended.")
         return HttpResponseRedirect(reverse("admin:integrations_syncrun_change", args=[run.pk]))
 
     def status_view(self, request: HttpRequest, pk: int) -> HttpResponse:

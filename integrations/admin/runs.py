@@ -1,10 +1,9 @@
-"""Sync runs with their progress, what a run could not take, what it had to decide, and where each stream stands."""
+"""Sync runs with their progress, deletions that wait for a person, and where each stream stands."""
 
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -12,13 +11,14 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
-from hotels.admin.base import ReadOnlyInline, label, local_time, state_column
+from hotels.admin.base import ReadOnlyInline, local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, StreamFilter, row_link
-from integrations.admin.display import RUN, WINNER, Problem, pretty_json, problem
-from integrations.models import Conflict, RejectedRecord, RunStatus, StreamState, SyncRun
+from integrations.admin.display import RUN, Problem, pretty_json, problem
+from integrations.models import Conflict, RejectedRecord, RunMode, RunStatus, StreamState, SyncRun
+from integrations.sync.runner import DELETIONS_WAIT, NOTHING_DELETED
 
 PATIENCE = timedelta(seconds=15)
 """A worker looks for work every few seconds; a run that waits longer than this has probably no worker."""
@@ -35,12 +35,26 @@ def waits_for_worker(run: SyncRun) -> bool:
 def run_problem(run: SyncRun) -> Problem | None:
     if run.status == RunStatus.PARTIAL and not run.error_message:
         many = run.rejected_count != 1
+        waiting = run.rejected_records.filter(resolved_at=None).exists()
+        why, todo = "The reason stands beside each rejected record below.", "Correct {it} at the vendor, then try {it} again."
+        if not waiting:
+            why, todo = "A later sync took {it}, or refused {it} again.", "Nothing here: see the rejected records that still wait."
         return Problem(
             what=f"{run.rejected_count:,} {'records' if many else 'record'} could not be stored; everything else was.",
-            why="The reason stands beside each rejected record below.",
-            todo=f"Correct {'them' if many else 'it'} at the vendor; the next sync takes {'them' if many else 'it'}.",
+            why=why.format(it="them" if many else "it"),
+            todo=todo.format(it="them" if many else "it"),
         )
     return problem(f"The sync of {run.stream.replace('_', ' ')} did not finish.", why=run.error_message, code=run.error_code, hint=run.hint)
+
+
+def waiting_deletions(run: SyncRun) -> str:
+    """Say how much a comparison found gone and left for a person to confirm; empty if nothing waits any more."""
+    if run.error_code != DELETIONS_WAIT:
+        return ""
+    later = SyncRun.objects.filter(integration=run.integration_id, stream=run.stream, mode=RunMode.FULL, id__gt=run.pk)
+    if later.exclude(status=RunStatus.FAILED).exists():
+        return ""
+    return run.error_message.removeprefix(NOTHING_DELETED).strip()
 
 
 def progress_of(run: SyncRun) -> dict[str, Any]:
@@ -148,6 +162,7 @@ class SyncRunAdmin(HistoryAdmin):
         if run is not None:
             may_operate = self.may(request, Role.OPERATOR, run)
             context = {"run": run, "progress": progress_of(run), "problem": run_problem(run), "may_operate": may_operate}
+            context["deletions"] = waiting_deletions(run)
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     @admin.display(description="Stream")
@@ -180,76 +195,6 @@ class SyncRunAdmin(HistoryAdmin):
             return ""
         seconds = (run.finished_at - run.started_at).total_seconds()
         return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
-
-
-class ResolvedFilter(DropdownFilter):
-    title = "state"
-    parameter_name = "resolved"
-    all_option = ("", "Waiting")
-
-    def lookups(self, request: HttpRequest, model_admin: HistoryAdmin) -> list[tuple[str, str]]:
-        return [("yes", "Taken by a later sync"), ("all", "Both")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() == "all":
-            return queryset
-        return queryset.filter(resolved_at__isnull=self.value() != "yes")
-
-
-@admin.register(RejectedRecord)
-class RejectedRecordAdmin(HistoryAdmin):
-    list_display = ("what", "reason", "integration_link", "when", "resolved")
-    list_filter = (IntegrationFilter, StreamFilter, ResolvedFilter)
-    search_fields = ("external_id",)
-    search_help_text = "Find by the vendor's id"
-    fieldsets = (
-        (None, {"fields": ("integration_link", "run_link", "record_type", "external_id", "reason", "todo", "when", "resolved")}),
-        ("As the vendor sent it", {"fields": ("payload_json",)}),
-    )
-
-    @admin.display(description="Record")
-    def what(self, record: RejectedRecord) -> SafeString:
-        return row_link(record, f"{record.record_type.replace('_', ' ')} {record.external_id}".capitalize())
-
-    @admin.display(description="Run")
-    def run_link(self, record: RejectedRecord) -> SafeString:
-        return row_link(record.run, str(record.run))
-
-    @admin.display(description="What to do")
-    def todo(self, record: RejectedRecord) -> str:
-        return "Nothing: a later sync took it." if record.resolved_at else "Correct it at the vendor; the next sync takes it."
-
-    @admin.display(description="Taken")
-    def resolved(self, record: RejectedRecord) -> str:
-        return local_time(record.resolved_at, record.integration.hotel) or "Not yet"
-
-    @admin.display(description="Payload")
-    def payload_json(self, record: RejectedRecord) -> SafeString | str:
-        return pretty_json(record.payload)
-
-
-@admin.register(Conflict)
-class ConflictAdmin(HistoryAdmin):
-    list_display = ("what", "field", "vendor_value", "hotel_value", "winner_label", "integration_link", "when", "applied")
-    list_filter = (IntegrationFilter, ("winner", ChoicesDropdownFilter))
-    search_fields = ("external_id",)
-    search_help_text = "Find by the vendor's id"
-    fieldsets = (
-        (None, {"fields": ("integration_link", "record_type", "external_id", "field", "when")}),
-        ("Both sides changed it", {"fields": ("base_value", "vendor_value", "hotel_value", "rule", "winner_label", "applied")}),
-    )
-
-    @admin.display(description="Record")
-    def what(self, conflict: Conflict) -> SafeString:
-        return row_link(conflict, f"{conflict.record_type.replace('_', ' ')} {conflict.external_id}".capitalize())
-
-    @admin.display(description="Kept")
-    def winner_label(self, conflict: Conflict) -> SafeString:
-        return label(f"{conflict.get_winner_display()}'s", WINNER.get(conflict.winner, "default"))
-
-    @admin.display(description="Decided otherwise")
-    def applied(self, conflict: Conflict) -> str:
-        return local_time(conflict.applied_at, conflict.integration.hotel)
 
 
 @admin.register(StreamState)

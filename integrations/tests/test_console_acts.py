@@ -149,18 +149,6 @@ def test_a_run_nobody_works_on_says_so(operator: Client, pos: Integration, field
     assert operator.get(of("syncrun_progress", run)).json()["no_worker"] is seems_alone
 
 
-def test_deletions_that_wait_for_a_person_are_confirmed_on_the_runs_page(operator: Client, pos: Integration) -> None:
-    run = SyncRun.objects.create(
-        integration=pos, stream="menus", mode="full", status=RunStatus.PARTIAL, error_code="deletions_need_confirmation",
-        error_message="Nothing was deleted: 40 of 50 menu item records are gone at the vendor.", hint="Sync again in full.",
-    )  # fmt: skip
-    page = operator.get(of("syncrun_change", run)).content.decode()
-    assert "Sync again, and archive what is gone" in page
-    operator.post(of("integration_sync", pos), {"stream": "menus", "full": "1", "confirm_deletions": "1"})
-    newer = SyncRun.objects.first()
-    assert (newer.mode, newer.confirm_deletions) == ("full", True)
-
-
 # --- operations ----------------------------------------------------------------------------------------------------------------
 
 LINES = {"lines-TOTAL_FORMS": 1, "lines-INITIAL_FORMS": 0, "lines-0-quantity": "2", "lines-0-unit_price": "", "lines-0-note": "no onions"}
