@@ -5,6 +5,7 @@ are prepared once, and rows are plain tuples in that order. Called by the reconc
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ from typing import Any
 from django.db import connection, models
 
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_COPY_SPECIAL = re.compile(r"[\\\t\n\r]")
 _ID_BLOCK = 1000
 """Ids taken from a PostgreSQL sequence at a time; what a dead worker leaves unused is a gap, and gaps are harmless."""
 
@@ -26,7 +28,7 @@ class JSONText(str):
 def _for_copy(value: Any) -> str:
     kind = type(value)
     if kind is str or kind is JSONText:
-        return value.translate(_COPY_ESCAPES)
+        return value.translate(_COPY_ESCAPES) if _COPY_SPECIAL.search(value) else value
     if value is None:
         return r"\N"
     if kind is bool:
