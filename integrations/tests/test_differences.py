@@ -1,5 +1,6 @@
 """What people do about differences: a conflict decided otherwise, a guest edited or split, rejected records read again."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from hotels.models import ChatMessage, Feedback, Guest, Hotel, MenuCategory, MenuItem, MenuVariation, Reservation
@@ -543,3 +545,64 @@ class TestTryingAgain:
         RejectedRecord.objects.update(stream="gone")
         outcome = retry_rejected(pms)
         assert (outcome.tried, outcome.left, outcome.runs) == (2, 2, ())
+
+
+class TestTryingAgainByCommand:
+    @pytest.fixture
+    def command(self, pms: Integration, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str]]:
+        """Run the command; return its exit code and what it printed."""
+
+        def run(*options: str) -> tuple[int, str]:
+            code = 0
+            try:
+                call_command("retry_rejected", str(pms.pk), *options)
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+            except CommandError as refused:
+                return refused.returncode, str(refused)
+            return code, capsys.readouterr().out
+
+        return run
+
+    def test_it_reads_them_to_the_end_and_says_truly_how_it_went(
+        self, command: Any, rejected: list[RejectedRecord], stub: type[StubProvider], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reads(stub, monkeypatch, records.Guest(external_id="G1"), records.Guest(external_id="G2", email="x" * 300), by_id=False)
+        code, printed = command()
+        assert (code, printed.splitlines()[-1]) == (3, "Tried 2, taken 1, left 1")
+        reads(stub, monkeypatch, records.Guest(external_id="G1"), records.Guest(external_id="G2"))
+        code, printed = command("--json")
+        assert (code, json.loads(printed)["taken"]) == (0, 1)
+
+    def test_a_dry_run_lists_the_reasons_and_asks_nobody(
+        self, command: Any, rejected: list[RejectedRecord], stub: type[StubProvider]
+    ) -> None:
+        code, printed = command("--dry-run", "--stream", "guests")
+        assert (code, stub.calls) == (0, [])
+        assert printed.splitlines() == [
+            "guests: guest G2: email is longer than 254 characters.",
+            "guests: guest G1: email is longer than 254 characters.",
+            "Would try 2 again",
+        ]
+        assert command("--dry-run", "--stream", "rooms")[1] == "Would try 0 again\n"
+
+    def test_a_vendor_that_is_away_is_a_failure(
+        self, command: Any, rejected: list[RejectedRecord], stub: type[StubProvider], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(self: StubProvider, query: records.StreamQuery) -> Any:
+            raise ProviderUnavailable()
+            yield
+
+        monkeypatch.setattr(stub, "guests", away)
+        code, printed = command()
+        assert (code, printed.splitlines()[-1]) == (1, "Tried 2, taken 0, left 2")
+        assert "cannot be reached" in printed
+
+    def test_a_paused_integration_is_left_alone(self, command: Any, rejected: list[RejectedRecord]) -> None:
+        Integration.objects.update(status="inactive")
+        code, printed = command()
+        assert code == 1
+        assert "Set its status to active" in printed
+
+    def test_nothing_to_do_is_done(self, command: Any) -> None:
+        assert command() == (0, "Tried 0, taken 0, left 0\n")
