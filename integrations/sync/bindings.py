@@ -13,10 +13,11 @@ from django.db import models
 
 from hotels import models as hotels
 from integrations import records
+from integrations.models import Integration
 from integrations.records import Record
 from integrations.sync.matching import match_guests, match_rooms
 
-Matcher = Callable[[int, list[Any]], Mapping[str, tuple[int, str]]]
+Matcher = Callable[[Integration, list[Any]], Mapping[str, tuple[int, str]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Binding:
     parent: str = ""
     """Child only: its foreign key to the parent row."""
     match: Matcher | None = None
-    """(hotel id, new records) -> external id -> (primary key, reason): rows of the hotel that a new record stands for."""
+    """(integration, new records) -> external id -> (primary key, reason): rows of the hotel that a new record stands for."""
 
     @property
     def record_type(self) -> str:

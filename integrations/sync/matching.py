@@ -5,12 +5,14 @@ why, because a person may have to take it apart again.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.db.models import F
 
 from hotels.models import Guest, Room
+from integrations.models import ExternalReference, Integration
 from integrations.records import Guest as GuestRecord
 from integrations.records import Room as RoomRecord
 
@@ -23,17 +25,19 @@ def _digits(phone: str) -> str:
     return digits[-9:] if len(digits) >= 7 else ""
 
 
-def match_rooms(hotel_id: int, new: list[RoomRecord]) -> Matches:
+def match_rooms(integration: Integration, new: list[RoomRecord]) -> Matches:
     """Match by number, exactly: 0101 and 101 are different rooms. One in use goes before an archived one."""
     numbers = {room.number: room.external_id for room in new if room.number}
-    found = Room.objects.filter(hotel_id=hotel_id, number__in=numbers).order_by(F("archived_at").asc(nulls_last=True), "-id")
+    rows = Room.objects.filter(hotel=integration.hotel_id, number__in=numbers)
+    found = rows.order_by(F("archived_at").asc(nulls_last=True), "-id")
     return {numbers[number]: (pk, "same room number") for number, pk in found.values_list("number", "id")}
 
 
-def match_guests(hotel_id: int, new: list[GuestRecord]) -> Matches:
+def match_guests(integration: Integration, new: list[GuestRecord]) -> Matches:
     """Match by e-mail, then by phone, each only where exactly one guest has it and the family name does not speak against it.
 
-    Systems spell addresses and numbers differently, so all guests of the same family name are looked at, not only those spelt alike.
+    Systems spell addresses and numbers differently, so all guests of the same family name are looked at, not only those spelt alike. Two
+    guests whom one vendor tells apart are two, whatever they have in common.
     """
     new = [guest for guest in new if guest.email or guest.phone]
     names = {spelling for guest in new for spelling in _spellings(guest.family_name)}
@@ -42,7 +46,7 @@ def match_guests(hotel_id: int, new: list[GuestRecord]) -> Matches:
         "phone__in": {guest.phone for guest in new if guest.phone},
         "family_name__in": names,
     }
-    live = Guest.live.filter(hotel_id=hotel_id).values_list("id", "email", "phone", "family_name")
+    live = Guest.live.filter(hotel=integration.hotel_id).values_list("id", "email", "phone", "family_name")
     rows = {row for lookup, values in spelt.items() if values for row in live.filter(**{lookup: values})}
     by_email = _unique(rows, lambda row: row[1].lower())
     by_phone = _unique(rows, lambda row: _digits(row[2]))
@@ -53,7 +57,10 @@ def match_guests(hotel_id: int, new: list[GuestRecord]) -> Matches:
             if row and _names_agree(guest.family_name, row[3]):
                 found[guest.external_id] = (row[0], reason)
                 break
-    return found
+    wanted = Counter(pk for pk, _ in found.values())
+    known = ExternalReference.objects.filter(integration=integration, record_type="guest", object_id__in=wanted, deleted_at=None)
+    taken = set(known.values_list("object_id", flat=True)) if wanted else set()
+    return {external_id: (pk, reason) for external_id, (pk, reason) in found.items() if wanted[pk] == 1 and pk not in taken}
 
 
 def _spellings(word: str) -> set[str]:

@@ -238,13 +238,13 @@ class Reconciler:
                 if row and row.deleted_at is None:
                     gone.append(row)
                 if row:  # what was changed before the deletion may still arrive after it
-                    moved_on.append((_or(record.version, row.version), _or(record.updated_at, row.updated_at), row.id))
+                    moved_on.append((*_stamp(record, row), row.id))
             else:
                 incoming = prepared.get(external_id) or encode(record)
                 if row and row.content_hash == incoming.content_hash and row.deleted_at is None:
                     counts.unchanged += 1
                     if (record.version, record.updated_at) != (row.version, row.updated_at):
-                        moved_on.append((record.version, record.updated_at, row.id))
+                        moved_on.append((*_stamp(record, row), row.id))
                 elif self._accepts(binding, incoming, counts):
                     changed.append((incoming, row)) if row else new.append(incoming)
         if new or changed or gone or moved_on or binding.parent:
@@ -274,7 +274,7 @@ class Reconciler:
     def _create(self, binding: Binding, new: list[Incoming], counts: Counts, parents: Mapping[str, int]) -> None:
         table = _table(binding)
         records = [incoming.record for incoming in new]
-        matches = binding.match(self.integration.hotel_id, records) if binding.match else {}
+        matches = binding.match(self.integration, records) if binding.match else {}
         fresh = [record for record in records if record.external_id not in matches]
         taken = self.ids.take(binding.model, len(fresh))
         ids = {record.external_id: pk for record, pk in zip(fresh, taken, strict=True)}
@@ -400,7 +400,7 @@ class Reconciler:
                 updates.append((*(merged[name] for name in table.content), self.now, None, row.object_id))
             elif not binding.children and json.loads(snapshot) == base:
                 counts.unchanged += 1  # the vendor repeats what it was told
-            references.append((snapshot, digest, record.version, record.updated_at, self.now, None, row.id))
+            references.append((snapshot, digest, *_stamp(record, row), self.now, None, row.id))
         bulk.update(binding.model, (*table.content, "updated_at", "archived_at"), updates)
         bulk.update(
             ExternalReference,
@@ -551,8 +551,12 @@ def _newest(records: Iterable[Record]) -> dict[str, Record]:
     return newest
 
 
-def _or(value: Any, other: Any) -> Any:
-    return other if value is None else value
+def _stamp(record: Record, row: Known) -> tuple[int | None, datetime | None]:
+    """Return the version and time by which what comes later is judged: a record that gives none leaves the stored ones."""
+    return (
+        row.version if record.version is None else record.version,
+        row.updated_at if record.updated_at is None else record.updated_at,
+    )
 
 
 def _places(attribute: str, named: str | Sequence[str]) -> Iterator[tuple[str, str]]:

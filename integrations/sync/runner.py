@@ -24,6 +24,7 @@ from integrations.models import (
     ExternalReference,
     Integration,
     IntegrationLog,
+    IntegrationStatus,
     LogStatus,
     OperationType,
     RejectedRecord,
@@ -317,7 +318,7 @@ class Runner:
         run = self.run
         now = timezone.now()
         status = RunStatus.PARTIAL if held_back or run.rejected_count else RunStatus.SUCCEEDED
-        error = {}
+        error = {"error_code": "", "error_message": "", "hint": ""}
         if held_back:
             error = {
                 "error_code": DELETIONS_WAIT,
@@ -407,9 +408,11 @@ def _digest(external_id: str) -> int:
 
 
 def due_runs(now: datetime | None = None) -> Any:
-    """Return the runs a worker should take up: queued and due, or left behind by one that died."""
+    """Return the runs a worker should take up: queued and due, or left behind by one that died; none of an integration a person has
+    switched off."""
     now = now or timezone.now()
-    return SyncRun.objects.filter(
+    due = SyncRun.objects.filter(
         Q(status=RunStatus.QUEUED) & (Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now))
         | Q(status=RunStatus.RUNNING, lease_until__lt=now)
     )
+    return due.exclude(integration__status=IntegrationStatus.INACTIVE)

@@ -20,8 +20,9 @@ from integrations.transport import correlation
 RESUMABLE = ("rate_limited", "provider_unavailable", "circuit_open", "provider_busy")
 """A run that failed for one of these stood at a good checkpoint: asking again goes on from there."""
 RESUME_WITHIN = timedelta(hours=1)
-JITTER_SHARE = 0.1
-"""Due times are spread over this share of the interval, so that a thousand hotels do not call at the full hour."""
+JITTER_SHARE, JITTER_AT_MOST = 0.1, timedelta(minutes=10)
+"""Due times are spread over this share of the interval, so that a thousand hotels do not call at the full hour; but who named a time shall
+find it kept."""
 
 INTERVALS = {"hourly": timedelta(hours=1), "daily": timedelta(days=1), "weekly": timedelta(days=7)}
 
@@ -116,7 +117,7 @@ def next_sync_at(integration: Integration, now: datetime | None = None) -> datet
         return None
     now = now or timezone.now()
     due = _next(integration.sync_settings.get("sync_interval", "hourly"), now, integration.hotel.time_zone)
-    return due + (due - now) * random.uniform(0, JITTER_SHARE)
+    return due + min((due - now) * JITTER_SHARE, JITTER_AT_MOST) * random.random()
 
 
 def _next(interval: Any, now: datetime, time_zone: str) -> datetime:

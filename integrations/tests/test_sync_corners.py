@@ -77,6 +77,15 @@ class TestLateNews:
         feed.run([item(1, version=5, name="New"), item(1, version=4, name="Old")])
         assert MenuItem.objects.get().name == "New"
 
+    def test_a_record_without_a_version_does_not_open_the_door_to_older_ones(self, feed: Feed) -> None:
+        now = timezone.now()
+        feed.run([item(1, version=5, updated_at=now)])
+        for name in ("Told without a version", "Told without a version"):
+            feed.run([item(1, name=name)], mode=RunMode.BACKFILL)
+        feed.run([item(1, name="Late", version=4)], mode=RunMode.BACKFILL)
+        feed.run([item(1, name="Late", updated_at=now - timedelta(hours=1))], mode=RunMode.BACKFILL)
+        assert MenuItem.objects.get().name == "Told without a version"
+
 
 class TestRelations:
     def test_a_record_that_comes_late_does_not_undo_the_hotels_choice(self, feed: Feed, integration: Integration) -> None:
@@ -183,6 +192,29 @@ class TestMatching:
         feed.run([records.Guest(external_id="G1", family_name="Smith", phone="+43 (1) 234567")], stream="guests")
         assert Guest.objects.count() == 1
 
+    def test_two_guests_that_one_vendor_tells_apart_stay_two(self, feed: Feed) -> None:
+        """A couple with one address, on two pages."""
+        couple = [
+            records.Guest(external_id=name, given_name=name, family_name="Smith", email="smith@example.com") for name in ("Ann", "Bob")
+        ]
+        feed.run(*([guest] for guest in couple), stream="guests")
+        assert sorted(Guest.objects.values_list("given_name", flat=True)) == ["Ann", "Bob"]
+
+    def test_of_two_new_guests_with_one_address_neither_is_taken_for_the_third(self, feed: Feed, hotel: Hotel) -> None:
+        Guest.objects.create(hotel=hotel, family_name="Smith", email="smith@example.com")
+        feed.run(
+            [records.Guest(external_id=name, family_name="Smith", email="smith@example.com") for name in ("Ann", "Bob")], stream="guests"
+        )
+        assert Guest.objects.count() == 3
+
+    def test_a_guest_whose_record_was_replaced_at_the_vendor_is_still_one(self, feed: Feed) -> None:
+        told = {"family_name": "Smith", "email": "smith@example.com"}
+        feed.run([records.Guest(external_id="old", **told)], stream="guests")
+        feed.run([records.Guest(external_id="old", deleted=True)], stream="guests", mode=RunMode.BACKFILL)
+        Guest.objects.update(archived_at=None)
+        feed.run([records.Guest(external_id="new", **told)], stream="guests", mode=RunMode.BACKFILL)
+        assert Guest.objects.count() == 1
+
 
 class TestComparing:
     def test_what_came_by_webhook_while_a_listing_was_read_is_not_taken_for_deleted(self, feed: Feed, integration: Integration) -> None:
@@ -275,6 +307,26 @@ class TestRejecting:
 
 
 class TestEnding:
+    def test_a_run_that_ended_well_after_trouble_speaks_of_no_trouble(self, feed: Feed) -> None:
+        assert feed.run([item(1)], ProviderUnavailable(), keep_trying=True).error_message
+        run = feed.run([item(2)])
+        assert (run.status, run.error_code, run.error_message, run.hint) == (RunStatus.SUCCEEDED, "", "", "")
+
+    def test_a_paused_integrations_runs_wait_until_it_is_started_again(self, integration: Integration) -> None:
+        run, _ = schedule.open_run(integration, "menus", mode=RunMode.FULL, trigger=Trigger.API)
+        Integration.objects.update(status="inactive")
+        assert not runner.due_runs().exists()
+        Integration.objects.update(status="active")
+        assert runner.due_runs().get() == run
+
+    @pytest.mark.parametrize("interval", ["30 4 * * *", "daily", "weekly", "hourly", 30])
+    def test_a_scheduled_time_is_kept_within_minutes(self, integration: Integration, interval: Any) -> None:
+        integration.sync_settings = {"auto_sync": True, "sync_interval": interval}
+        now = timezone.now()
+        due = schedule._next(interval, now, "UTC")
+        late = [schedule.next_sync_at(integration, now) - due for _ in range(200)]
+        assert timedelta(0) <= min(late) < max(late) <= timedelta(minutes=10)
+
     def test_being_stopped_often_is_no_trouble_of_the_vendors(self, feed: Feed) -> None:
         for number in range(runner.MAX_ATTEMPTS):
             stopping = threading.Event()
