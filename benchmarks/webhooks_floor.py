@@ -5,7 +5,6 @@ No look-up of the integration, no limit, no reading of the body, no second secre
 
 import asyncio
 import hmac
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,14 +12,18 @@ from typing import Any
 
 import environ
 import psycopg
+from pydantic_core import to_json
 
 SECRET = os.environ["FLOOR_SECRET"].encode()
 INSERT = """
     INSERT INTO webhooks_webhookevent (integration_id, event_id, event_type, object_key, verified_by, is_batch, headers, body, correlation_id,
                                        received_at, status, attempts, error_code, error_message, outcome)
-    SELECT integration_id, event_id, 'menu_updated', 'menu_item:menu_123', 'body', false, '{}', convert_to(body, 'UTF8'), event_id,
+    SELECT integration_id, event_id, event_type, object_key, verified_by, is_batch, headers, convert_to(body, 'UTF8'), correlation_id,
            received_at, 'pending', 0, '', '', ''
-    FROM json_to_recordset(%s::json) AS event (integration_id bigint, event_id text, body text, received_at timestamptz)
+    FROM json_to_recordset(%s::json) AS event (
+        integration_id bigint, event_id text, event_type text, object_key text, verified_by text, is_batch boolean, headers jsonb,
+        body text, correlation_id text, received_at timestamptz
+    )
     ON CONFLICT (integration_id, event_id) DO NOTHING RETURNING event_id
 """
 
@@ -47,8 +50,14 @@ class Floor:
             row = {
                 "integration_id": int(scope["path"].rpartition("/")[2]),
                 "event_id": headers[b"x-webhook-id"].decode(),
+                "event_type": "menu_updated",
+                "object_key": "menu_item:menu_123",
+                "verified_by": "body",
+                "is_batch": False,
+                "headers": {"content-type": "application/json", "x-webhook-id": headers[b"x-webhook-id"].decode()},
                 "body": body.decode(),
-                "received_at": datetime.now(UTC).isoformat(),
+                "correlation_id": headers[b"x-webhook-id"].decode(),
+                "received_at": datetime.now(UTC),
             }
             status, answer = (202, b'{"status":"accepted"}') if await self.stored(row) else (200, b'{"status":"duplicate"}')
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
@@ -78,10 +87,14 @@ class Floor:
             given = environ.Env.db_url_config(os.environ["DATABASE_URL"])
             host = given.get("HOST") or given.get("OPTIONS", {}).get("host")
             self.connection = psycopg.connect(
-                dbname=given["NAME"], user=given["USER"], password=given["PASSWORD"], host=host, port=given["PORT"] or None
+                autocommit=True,  # one statement: it commits by itself
+                dbname=given["NAME"],
+                user=given["USER"],
+                password=given["PASSWORD"],
+                host=host,
+                port=given["PORT"] or None,
             )
-        with self.connection.transaction():
-            return {row[0] for row in self.connection.execute(INSERT, [json.dumps(rows)], prepare=True)}
+        return {row[0] for row in self.connection.execute(INSERT, [to_json(rows).decode()], prepare=True)}
 
 
 application = Floor()

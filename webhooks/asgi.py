@@ -7,14 +7,19 @@ together, and each is answered after its own commit. The checks, the storing and
 """
 
 import asyncio
+import gc
+import itertools
 import json
 import os
 import re
+import secrets
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from random import getrandbits
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import django
 from django.conf import settings
@@ -54,6 +59,11 @@ class LeanDoor:
         self._waiting: list[tuple[Checked, asyncio.Future[Outcome]]] = []
         self._is_writing = False
         self._reading: dict[int, asyncio.Future[Facts]] = {}
+        self._readers: dict[asyncio.Task, float] = {}
+        self._is_watching = False
+        # Correlation ids: a new one at random for each delivery costs as much as checking its signature, and spreads over the whole index.
+        self._run = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(4)}"
+        self._count = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -75,32 +85,30 @@ class LeanDoor:
             return await self._health() if _HEALTH.fullmatch(scope["path"]) else _NOT_FOUND
         if scope["method"] != "POST":
             return _NOT_ALLOWED
-        now = datetime.now(UTC)
-        headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         head = Delivery(
             integration_id=int(target[1]),
             headers=headers,
             body=b"",
-            received_at=now,
+            received_at=datetime.now(UTC),
             path_secret=target[2] or "",
             address=client_address((scope.get("client") or ("",))[0], headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES),
-            # Begins with the time, so that its index grows at one end; the system's randomness would cost ten times as much.
-            correlation_id=f"{int(now.timestamp() * 1000):012x}{getrandbits(80):020x}",
+            correlation_id=f"{self._run}{next(self._count):012x}",
         )
         try:
-            facts = await self._facts(head.integration_id)
+            facts = self.ingest.facts.peek(head.integration_id) or await self._facts(head.integration_id)
             try:
                 self.ingest.admit(head, facts)
-                body = await _read(receive)
+                body = await self._read(receive)
                 checked = self.ingest.check(head._replace(body=body), facts)
             except WebhookRejected as error:
                 outcome = self.ingest.refuse(error, head, facts)
                 if self.ingest.refusals.is_due:
                     await self._on_thread(self.ingest.refusals.write)
                 return outcome
-            return await self._settled(checked)
         except DatabaseError:
             return UNAVAILABLE
+        return await self._settled(checked)
 
     async def _health(self) -> Outcome:
         try:
@@ -109,8 +117,6 @@ class LeanDoor:
             return Outcome(503, b'{"status":"unavailable"}')
 
     async def _facts(self, integration_id: int) -> Facts:
-        if facts := self.ingest.facts.peek(integration_id):
-            return facts
         if (reading := self._reading.get(integration_id)) is None:  # everybody who asks meanwhile shares one read
             reading = self._reading[integration_id] = asyncio.ensure_future(self._on_thread(self.ingest.facts.read, integration_id))
             reading.add_done_callback(lambda _: self._reading.pop(integration_id))
@@ -118,6 +124,33 @@ class LeanDoor:
 
     def _on_thread(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._reader, _guarded, function, *arguments)
+
+    # --- reading in time -------------------------------------------------------------------------------------------------------
+
+    async def _read(self, receive: Receive) -> bytes:
+        """Read the body within the time it may take. Raises what `_body` raises, and BodyTooSlow."""
+        task = cast(asyncio.Task, asyncio.current_task())
+        self._readers[task] = time.monotonic()
+        if not self._is_watching:
+            self._watch()
+        try:
+            return await _body(receive)
+        except asyncio.CancelledError as stop:
+            if stop.args != (BodyTooSlow.code,):
+                raise
+            raise BodyTooSlow() from None
+        finally:
+            del self._readers[task]
+
+    def _watch(self) -> None:
+        """End what is read for too long, and look again soon. One timer for all: one for each costs as much as its signature."""
+        allowed = settings.WEBHOOK_TIMEOUT / 1000
+        late = [task for task, since in self._readers.items() if time.monotonic() - since > allowed]
+        for task in late:
+            task.cancel(BodyTooSlow.code)
+        self._is_watching = bool(self._readers)
+        if self._is_watching:
+            asyncio.get_running_loop().call_later(allowed / 10, self._watch)
 
     # --- storing in groups -----------------------------------------------------------------------------------------------------
 
@@ -148,40 +181,46 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call something that uses the database, and give up a connection that failed: the next call opens a new one."""
     try:
         return function(*arguments)
-    except DatabaseError:
-        logger.exception("The database failed; the vendor was asked to send it again.")
+    except Exception:
+        logger.exception("Webhooks could not be stored; their senders were asked to try again.")
         connection.close()
         raise
 
 
-async def _read(receive: Receive) -> bytes:
-    """Read the body, no more of it than is allowed. Raises PayloadTooLarge, BodyTooSlow or BodyIncomplete."""
+async def _body(receive: Receive) -> bytes:
+    """Read the body, no more of it than is allowed. Raises PayloadTooLarge or BodyIncomplete."""
     parts: list[bytes] = []
     length = 0
-    try:
-        async with asyncio.timeout(settings.WEBHOOK_TIMEOUT / 1000):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise BodyIncomplete()
-                parts.append(message.get("body", b""))
-                length += len(parts[-1])
-                if length > settings.WEBHOOK_MAX_BYTES:
-                    raise PayloadTooLarge()
-                if not message.get("more_body"):
-                    return b"".join(parts)
-    except TimeoutError:
-        raise BodyTooSlow() from None
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete()
+        parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        if length > settings.WEBHOOK_MAX_BYTES:
+            raise PayloadTooLarge()
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 async def _send(outcome: Outcome, send: Send) -> None:
+    await send({"type": "http.response.start", "status": outcome.status, "headers": _head(outcome)})
+    await send({"type": "http.response.body", "body": outcome.body})
+
+
+@lru_cache(maxsize=64)
+def _head(outcome: Outcome) -> list[tuple[bytes, bytes]]:
     headers = [(b"content-type", outcome.content_type.encode()), (b"content-length", str(len(outcome.body)).encode())]
     if outcome.retry_after:
         headers.append((b"retry-after", str(outcome.retry_after).encode()))
     if outcome.status == 405:
         headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
-    await send({"type": "http.response.body", "body": outcome.body})
+    return headers
 
 
 application = LeanDoor()
+# What is loaded by now stays: the collector need not walk through it again and again while requests wait.
+gc.collect()
+gc.freeze()
+# The thread that writes waits for the one that checks to let go of the interpreter; five milliseconds are longer than a commit.
+sys.setswitchinterval(0.0005)

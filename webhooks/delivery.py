@@ -1,7 +1,7 @@
 """One HTTP request of a vendor as both doors hand it over, and the answer they send back. Knows no framework and no database."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -41,11 +41,13 @@ def refusal(status: int, code: str, detail: str, *, hint: str = "", correlation_
     return Outcome(status, json.dumps(body, separators=(",", ":")).encode(), retry_after=retry_after)
 
 
-def join_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Collect headers by name in lower case."""
-    headers: dict[str, str] = {}
-    for name, value in pairs:
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
+def join_headers(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Collect headers, named in lower case, by name."""
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        headers.clear()
+        for name, value in pairs:
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
 
 

@@ -1,6 +1,6 @@
 """Accepts one delivery: verified over the bytes received, stored once, answered only after the commit. Both doors call it.
 
-`admit` and `check` decide without touching the database; `settle` stores any number of checked deliveries in one transaction, so that the
+`admit` and `check` decide without touching the database; `settle` stores any number of checked deliveries in one statement, so that the
 lean door can commit in groups. Nothing is processed and nobody is called here.
 """
 
@@ -16,8 +16,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, connection, transaction
+from pydantic_core import to_json
 
 from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
@@ -125,8 +126,8 @@ class Ingest:
         return verifier
 
     def settle(self, checked: Sequence[Checked]) -> list[Outcome]:
-        """Store checked deliveries in one transaction and return their answers, which may be sent at once."""
-        waits = [self.limiter.spend(one.facts.integration_id, one.facts.kind) for one in checked]
+        """Store checked deliveries in one statement and return their answers, which may be sent at once."""
+        waits = self._spend(checked)
         try:
             stored = iter(store([one.row for one, wait in zip(checked, waits, strict=True) if not wait]))
         except IntegrityError:  # an integration was deleted after its delivery had been checked
@@ -137,6 +138,18 @@ class Ingest:
             _refuse(RateExceeded(wait), one.row.correlation_id) if wait else one.verifier.acknowledge(is_new=next(stored))
             for one, wait in zip(checked, waits, strict=True)
         ]
+
+    def _spend(self, checked: Sequence[Checked]) -> list[int]:
+        """Return for each delivery 0 if its integration's rate admits it, else the seconds to wait."""
+        senders: dict[int, list[int]] = {}
+        for number, one in enumerate(checked):
+            senders.setdefault(one.row.integration_id, []).append(number)
+        waits = [0] * len(checked)
+        for integration_id, numbers in senders.items():
+            admitted, wait = self.limiter.spend(integration_id, checked[numbers[0]].facts.kind, len(numbers))
+            for number in numbers[admitted:]:
+                waits[number] = wait
+        return waits
 
     def refuse(self, error: WebhookRejected, delivery: Delivery, facts: Facts) -> Outcome:
         """Count a refusal and return its answer."""
@@ -233,35 +246,39 @@ def _is_kept(name: str) -> bool:
 
 # --- storing -------------------------------------------------------------------------------------------------------------------
 
+_TABLE = WebhookEvent._meta.db_table
 _COLUMNS = ", ".join(Row._fields)
 _CONSTANT = {"status": "'pending'", "attempts": "0", "error_code": "''", "error_message": "''", "outcome": "''"}
-_INSERT = f"INSERT INTO {WebhookEvent._meta.db_table} ({_COLUMNS}, {', '.join(_CONSTANT)})"
+_INSERT = f"INSERT INTO {_TABLE} ({_COLUMNS}, {', '.join(_CONSTANT)})"
 _ONCE = "ON CONFLICT (integration_id, event_id) DO NOTHING RETURNING integration_id, event_id"
 _MARKS = f"({', '.join(['%s'] * len(Row._fields))}, {', '.join(_CONSTANT.values())})"
 # One parameter for any number of rows: PostgreSQL takes them apart in a third of the time the driver needs to put each into the statement.
+# Ids are given in the order of arrival, but rows are inserted in the order of their keys: else two processes that insert the same two
+# events the other way round would wait for each other.
 _POSTGRESQL = f"""
-    {_INSERT}
-    SELECT integration_id, event_id, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
+    INSERT INTO {_TABLE} (id, {_COLUMNS}, {", ".join(_CONSTANT)})
+    SELECT id, integration_id, event_id, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
            correlation_id, received_at, {", ".join(_CONSTANT.values())}
-    FROM json_to_recordset(%s::json) AS event (
-        integration_id bigint, event_id text, event_type text, object_key text, verified_by text, is_batch boolean, batch_id bigint,
-        headers jsonb, body text, correlation_id text, received_at timestamptz
-    )
+    FROM (
+        SELECT nextval('{_TABLE}_id_seq') AS id, *
+        FROM json_to_recordset(%s::json) AS event (
+            integration_id bigint, event_id text, event_type text, object_key text, verified_by text, is_batch boolean, batch_id bigint,
+            headers jsonb, body text, correlation_id text, received_at timestamptz
+        )
+    ) AS arrived
+    ORDER BY integration_id, event_id
     {_ONCE}
 """  # noqa: S608
 
 
 def store(rows: Sequence[Row]) -> list[bool]:
-    """Store events and commit. Say for each whether it is new; of equal ones in one call the first is."""
+    """Store events and commit. Say for each whether it is new; of equal ones in one call the first is.
+
+    It is one statement, which commits by itself: do not call it inside of a transaction.
+    """
     if not rows:
         return []
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(_POSTGRESQL, [json.dumps([row._asdict() for row in rows], default=str)])
-        else:
-            values = [value for row in rows for value in _for_sqlite(row)]
-            cursor.execute(f"{_INSERT} VALUES {', '.join([_MARKS] * len(rows))} {_ONCE}", values)
-        stored = set(cursor.fetchall())
+    stored = _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows)
     answers = []
     for row in rows:
         key = (row.integration_id, row.event_id)
@@ -270,6 +287,24 @@ def store(rows: Sequence[Row]) -> list[bool]:
     return answers
 
 
-def _for_sqlite(row: Row) -> tuple[Any, ...]:
-    received_at = connection.ops.adapt_datetimefield_value(row.received_at)
-    return row._replace(headers=json.dumps(row.headers), body=row.body.encode(), received_at=received_at)
+def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]]:
+    import psycopg
+
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.connection is None:
+        database.ensure_connection()
+    with database.wrap_database_errors:
+        # The driver's own cursor, and a statement prepared once: a group of ten costs half of what it does through Django's.
+        cursor = psycopg.Cursor(database.connection)
+        cursor.execute(_POSTGRESQL, [to_json([row._asdict() for row in rows]).decode()], prepare=True)
+        return set(cursor.fetchall())
+
+
+def _insert_sqlite(rows: Sequence[Row]) -> set[tuple[int, str]]:
+    values: list[Any] = []
+    for row in rows:
+        received_at = connection.ops.adapt_datetimefield_value(row.received_at)
+        values += row._replace(headers=json.dumps(row.headers), body=row.body.encode(), received_at=received_at)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_INSERT} VALUES {', '.join([_MARKS] * len(rows))} {_ONCE}", values)
+        return set(cursor.fetchall())

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.conf import settings
 from django.core.cache import BaseCache, cache
@@ -26,6 +27,7 @@ _SHARE = 100
 Taking is atomic, so all processes together never admit more than the rate; what one of them took and did not use is not admitted."""
 
 
+@lru_cache(maxsize=16)
 def parse_rate(text: str) -> tuple[int, int]:
     """Read "600/m" as (600, 60)."""
     count, _, period = text.partition("/")
@@ -58,20 +60,22 @@ class Limiter:
         number, remaining, _ = self._now(kind)
         return remaining if window.number == number else 0
 
-    def spend(self, integration_id: int, kind: str) -> int:
-        """Count one delivery. Return 0 if it is admitted, else the seconds to wait."""
+    def spend(self, integration_id: int, kind: str, count: int = 1) -> tuple[int, int]:
+        """Count deliveries. Return how many of them are admitted, and the seconds to wait for the next window."""
         number, remaining, allowance = self._now(kind)
+        admitted = 0
         with self._lock:
             window = self._windows.setdefault(integration_id, _Window())
             if window.number != number:
                 window.number, window.credit, window.is_spent = number, 0, False
-            if not window.credit and not window.is_spent:
-                window.credit = self._take(f"webhooks:rate:{integration_id}:{number}", allowance)
-                window.is_spent = not window.credit
-            if window.is_spent:
-                return remaining
-            window.credit -= 1
-            return 0
+            while admitted < count and not window.is_spent:
+                if not window.credit:
+                    window.credit = self._take(f"webhooks:rate:{integration_id}:{number}", allowance)
+                    window.is_spent = not window.credit
+                now = min(window.credit, count - admitted)
+                window.credit -= now
+                admitted += now
+        return admitted, remaining
 
     def _now(self, kind: str) -> tuple[int, int, int]:
         allowance, period = parse_rate(settings.WEBHOOK_RATES[kind])

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import socket
 import time
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from integrations.records import InboundEvent
 from integrations.services.manifest import Webhooks
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
-from webhooks.tests.doors import Answer, Door, signed
+from webhooks.tests.doors import Answer, Door, LeanDoor, signed
 from webhooks.tests.test_verifiers import SOAP
 from webhooks.tests.vendor import Vendor, parse
 from webhooks.verifiers import Secret, make
@@ -274,6 +275,17 @@ def test_declared_length_over_the_limit_is_refused_before_the_body_is_read(door:
         answer = door.post(path(integration), b"", {**signed(b"", SECRET), "Content-Length": length})
         assert answer.status in (400, 413)
     assert not WebhookEvent.objects.exists()
+
+
+def test_body_that_does_not_come_is_waited_for_only_so_long(
+    connect: Connect, transactional_db: None, lean_port: int, settings: Any
+) -> None:
+    """At the lean door; in the other process the server waits, and a proxy in front of it should not let it."""
+    settings.WEBHOOK_TIMEOUT = 200
+    LeanDoor(lean_port)
+    with socket.create_connection(("127.0.0.1", lean_port), timeout=5) as connection:
+        connection.sendall(f"POST {path(connect())} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert connection.recv(64).split()[1] == b"408"
 
 
 def test_chunked_body_within_the_limit_is_accepted(door: Door, connect: Connect) -> None:

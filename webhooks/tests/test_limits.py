@@ -39,19 +39,19 @@ def shared() -> Iterator[LocMemCache]:
 def test_all_processes_together_admit_exactly_the_rate(shared: LocMemCache, clock: Clock, settings: Any, limit: int) -> None:
     settings.WEBHOOK_RATES = {"pms": f"{limit}/m"}
     processes = [Limiter(shared, clock) for _ in range(4)]
-    admitted = sum(not processes[number % 4].spend(1, "pms") for number in range(limit + 4 * 20))
+    admitted = sum(processes[number % 4].spend(1, "pms")[0] for number in range(limit + 4 * 20))
     assert admitted == limit
     assert {process.closed_for(1, "pms") for process in processes} == {20}
-    assert processes[0].spend(1, "pms") == 20
+    assert processes[0].spend(1, "pms") == (0, 20)
     clock.now += 20
     assert processes[0].closed_for(1, "pms") == 0
-    assert processes[0].spend(1, "pms") == 0
+    assert processes[0].spend(1, "pms", 5) == (min(limit, 5), 60)
 
 
 def test_integrations_do_not_share_a_rate(shared: LocMemCache, clock: Clock, settings: Any) -> None:
     settings.WEBHOOK_RATES = {"pms": "1/m"}
     limiter = Limiter(shared, clock)
-    assert [limiter.spend(number, "pms") for number in (1, 2, 1)] == [0, 0, 20]
+    assert [limiter.spend(number, "pms")[0] for number in (1, 2, 1)] == [1, 1, 0]
 
 
 def test_counter_is_asked_a_hundred_times_a_window_not_once_a_delivery(shared: LocMemCache, clock: Clock, settings: Any) -> None:
@@ -60,7 +60,7 @@ def test_counter_is_asked_a_hundred_times_a_window_not_once_a_delivery(shared: L
     incr = shared.incr
     shared.incr = lambda key, delta: taken.append(delta) or incr(key, delta)  # type: ignore[method-assign]
     limiter = Limiter(shared, clock)
-    assert not any(limiter.spend(1, "pms") for _ in range(1000))
+    assert sum(limiter.spend(1, "pms", 25)[0] for _ in range(40)) == 1000
     assert taken == [10] * 100
 
 
@@ -71,7 +71,7 @@ def test_counter_that_fails_loses_no_delivery(clock: Clock, settings: Any) -> No
 
     settings.WEBHOOK_RATES = {"pms": "1/m"}
     limiter = Limiter(Down("down", {}), clock)
-    assert [limiter.spend(1, "pms") for _ in range(3)] == [0, 0, 0]
+    assert limiter.spend(1, "pms", 3)[0] == 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -84,7 +84,7 @@ def test_database_cache_counts_atomically_over_threads(clock: Clock, settings: A
         from django.db import connection
 
         limiter = Limiter(cache, clock)
-        admitted.append(sum(not limiter.spend(77, "pms") for _ in range(30)))
+        admitted.append(sum(limiter.spend(77, "pms")[0] for _ in range(30)))
         connection.close()
 
     threads = [threading.Thread(target=process) for _ in range(4)]

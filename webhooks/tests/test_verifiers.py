@@ -31,7 +31,7 @@ SOAP = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def delivery(body: bytes, headers: Mapping[str, str], *, now: datetime = NOW, path_secret: str = "") -> Delivery:
-    return Delivery(7, join_headers((name.lower(), value) for name, value in headers.items()), body, now, path_secret)
+    return Delivery(7, join_headers([(name.lower(), value) for name, value in headers.items()]), body, now, path_secret)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
