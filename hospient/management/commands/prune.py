@@ -9,12 +9,13 @@ from django.utils import timezone
 
 from integrations.management.command import HospientCommand
 from integrations.models import IntegrationLog, Operation, OperationStatus, RejectedRecord, SyncRun
+from webhooks.models import EventStatus, WebhookEvent
 
 BATCH = 1000
 
 
 class Command(HospientCommand):
-    help = "Delete logs, finished runs and finished operations older than a number of days."
+    help = "Delete logs, finished runs, finished operations and worked webhooks older than a number of days."
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--days", type=int, default=90, help="Keep this many days (90).")
@@ -26,6 +27,7 @@ class Command(HospientCommand):
             "logs": IntegrationLog.objects.filter(created_at__lt=before),
             "rejected records": RejectedRecord.objects.filter(created_at__lt=before, resolved_at__isnull=False),
             "runs": SyncRun.objects.filter(finished_at__lt=before),
+            "webhooks": WebhookEvent.objects.filter(received_at__lt=before).exclude(status__in=(*WebhookEvent.OPEN, EventStatus.DEAD)),
             "operations": Operation.objects.filter(done_at__lt=before, status=OperationStatus.DONE),
         }
         counts = {name: found.count() if dry_run else self.delete(found) for name, found in old.items()}
