@@ -72,8 +72,9 @@ def state_in_words(integration: Integration, *, has_waiting: bool = False) -> st
 
 
 def is_called(manifest: Manifest) -> bool:
-    """Say whether the vendor calls us, so that there is an address and a secret to give it. One that is polled does not."""
-    return manifest.webhooks is not None and manifest.webhooks.verifier != "polling"
+    """Say whether the vendor may call us, so that there is an address and a secret to give it: in its own way, or in ours, which any
+    system can be taught. One that is polled does not."""
+    return manifest.webhooks is None or manifest.webhooks.verifier != "polling"
 
 
 # --- problems ------------------------------------------------------------------------------------------------------------------

@@ -227,7 +227,11 @@ class IntegrationAdmin(HotelAdmin):
         webhook = None
         if is_called(manifest):
             secrets = [secret for secret in row.webhook_secrets.all() if secret.is_active]
-            webhook = {"address": row.webhook_url or f"{settings.PUBLIC_URL}/api/webhooks/{row.pk}", "secrets": len(secrets)}
+            webhook = {
+                "address": row.webhook_url or f"{settings.PUBLIC_URL}/api/webhooks/{row.pk}",
+                "secrets": len(secrets),
+                "has_subscription": manifest.webhooks is not None and manifest.webhooks.subscription,
+            }
         return {"streams": streams, "calls": calls.offered(row), "credentials": credentials, "webhook": webhook}
 
     # --- acts ------------------------------------------------------------------------------------------------------------------

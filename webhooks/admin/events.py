@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -16,7 +17,10 @@ from hotels.admin.base import colours, local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, row_link
 from integrations.admin.display import Problem, pretty_json, problem
-from webhooks import inbox
+from integrations.exceptions import HospientError
+from integrations.models import Integration
+from webhooks import inbox, subscriptions
+from webhooks.facts import webhook_url
 from webhooks.models import EventStatus, WebhookEvent
 
 EVENT = colours(EventStatus, pending="info", processing="info", done="success", dead="danger")
@@ -68,6 +72,7 @@ class WebhookEventAdmin(HistoryAdmin):
         return [
             path("replay/", view(self.replay_view), name="webhooks_webhookevent_replay_matching"),
             path("<int:event_id>/replay/", view(self.replay_view), name="webhooks_webhookevent_replay"),
+            path("subscription/<int:integration_id>/", view(self.subscription_view), name="webhooks_subscription"),
             *super().get_urls(),
         ]
 
@@ -101,6 +106,40 @@ class WebhookEventAdmin(HistoryAdmin):
             self.log_change(request, event, "Had it worked again.")
         messages.success(request, f"{replayed:,} events wait to be worked again.")
         return HttpResponseRedirect(back)
+
+    def subscription_view(self, request: HttpRequest, integration_id: int) -> HttpResponse:
+        """Show the subscriptions a vendor has for an integration; create one, or give one a new key."""
+        if not self.may(request, Role.MANAGER):
+            raise PermissionDenied
+        managed = visible(Integration.objects.select_related("hotel"), request.user, "hotel", Role.MANAGER)
+        integration = get_object_or_404(managed, pk=integration_id)
+        existing: list[dict[str, Any]] = []
+        try:
+            if request.method == "POST":
+                self._change_subscription(request, integration)
+                return HttpResponseRedirect(request.path)
+            existing = subscriptions.existing(integration)
+        except HospientError as error:
+            messages.error(request, str(error))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Webhook subscription",
+            "object": integration,
+            "address": webhook_url(integration),
+            "subscriptions": existing,
+            "back": reverse("admin:integrations_integration_change", args=[integration.pk]),
+        }
+        return TemplateResponse(request, "console/subscription.html", context)
+
+    def _change_subscription(self, request: HttpRequest, integration: Integration) -> None:
+        if chosen := request.POST.get("rotate"):
+            subscriptions.rotate(integration, chosen)
+            done = "The subscription has a new key. Deliveries signed with the old one pass for another day."
+        else:
+            subscriptions.create(integration)
+            done = "The vendor sends its events here from now on, and the key it signs them with is stored."
+        self.log_change(request, integration, done)
+        messages.success(request, done)
 
     @admin.display(description="What")
     def what(self, event: WebhookEvent) -> SafeString:

@@ -1,7 +1,6 @@
 """The operator's commands, and a vendor's subscription handled for the administrator."""
 
 import json
-from collections.abc import Sequence
 from contextlib import nullcontext
 from io import StringIO
 from typing import Any
@@ -11,12 +10,11 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from integrations.models import Integration
-from integrations.services.manifest import Webhooks
-from webhooks import inbox
+from integrations.services import registry
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
 from webhooks.tests.doors import LeanDoor
-from webhooks.tests.vendor import Vendor, parse
+from webhooks.tests.vendor import Subscribing, Vendor
 
 BODY = b'{"event_type":"guest_updated","data":{"guest_id":"g1","given_name":"Ana","family_name":"Lima"}}'
 
@@ -93,29 +91,11 @@ def test_send_test_event_without_a_secret_says_what_is_missing(connect: Connect)
         call_command("send_test_event", str(connect(secret="").pk))
 
 
-class Subscribing(Vendor):
-    """A vendor that lets us handle its subscription."""
-
-    manifest = Vendor.manifest.model_copy(
-        update={"webhooks": Webhooks(verifier="square", events={"a": "b", "c": "d"}, parse=parse, subscription=True)}
-    )
-
-    def list_subscriptions(self) -> list[dict[str, Any]]:
-        return [{"id": "wbhk_1", "url": "https://hotel.example.com/hook"}]
-
-    def create_subscription(self, url: str, event_types: Sequence[str]) -> dict[str, Any]:
-        return {"id": "wbhk_1", "url": url, "events": list(event_types), "signature_key": "first-key-of-the-vendor"}
-
-    def rotate_subscription_key(self, subscription_id: str) -> str:
-        assert subscription_id == "wbhk_1"
-        return "second-key-of-the-vendor"
-
-
 @pytest.mark.django_db
 def test_subscription_is_created_and_rekeyed_and_the_key_is_never_shown(
     vendor: type[Vendor], connect: Connect, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(inbox.registry, "providers", lambda: {"vendor": Subscribing})
+    monkeypatch.setattr(registry, "providers", lambda: {"vendor": Subscribing})
     settings.PUBLIC_URL = "https://hotel.example.com"
     integration = connect(provider="vendor", secret="")
     assert (
@@ -124,7 +104,7 @@ def test_subscription_is_created_and_rekeyed_and_the_key_is_never_shown(
     )
     assert integration.webhook_secrets.count() == 0
     made = run("webhook_subscription", integration.pk, "create")
-    assert (made["id"], made["events"]) == ("wbhk_1", ["a", "c"])
+    assert (made["id"], made["event_types"]) == ("wbhk_1", ["a", "c"])
     assert "signature_key" not in made
     integration.refresh_from_db()
     assert integration.webhook_url == made["url"]

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from hotels.models import Hotel, Membership, Role
 from integrations.models import Integration
+from integrations.services import registry
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import Connect
+from webhooks.tests.vendor import Subscribing, Vendor
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +101,37 @@ def test_neither_viewer_nor_stranger_replays(login: Callable[..., Client], conne
         assert event.status == "dead"
     assert "menu_updated" not in client.get(reverse(LIST)).text
     assert client.get(reverse(REPLAY, args=[event.pk])).status_code == 404
+
+
+def test_subscription_is_handled_for_the_manager(
+    login: Callable[..., Client],
+    connect: Connect,
+    hotel: Hotel,
+    other_hotel: Hotel,
+    vendor: type[Vendor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "providers", lambda: {"vendor": Subscribing})
+    integration = connect(provider="vendor", secret="")
+    page = reverse("admin:webhooks_subscription", args=[integration.pk])
+    assert login(Role.OPERATOR, hotel).post(page).status_code == 403
+    assert login(Role.MANAGER, other_hotel).post(page).status_code == 404
+    assert not integration.webhook_secrets.exists()
+    client = login(Role.MANAGER, hotel)
+    assert "wbhk_1" in client.get(page).text
+    assert "is stored" in client.post(page, follow=True).text
+    rotated = client.post(page, {"rotate": "wbhk_1"}, follow=True).text
+    assert "The subscription has a new key" in rotated
+    assert "key-of-the-vendor" not in rotated
+    assert [secret.reveal()["secret"] for secret in (row.secret for row in integration.webhook_secrets.order_by("id"))] == [
+        "first-key-of-the-vendor",
+        "second-key-of-the-vendor",
+    ]
+    assert "Subscription" in client.get(reverse("admin:integrations_integration_change", args=[integration.pk])).text
+
+
+def test_vendor_without_subscriptions_says_what_to_do(
+    login: Callable[..., Client], connect: Connect, hotel: Hotel, vendor: type[Vendor]
+) -> None:
+    page = reverse("admin:webhooks_subscription", args=[connect(provider="vendor").pk])
+    assert "enter the address and the secret there by hand" in login(Role.MANAGER, hotel).get(page).text

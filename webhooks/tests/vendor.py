@@ -1,6 +1,6 @@
 """A vendor for tests of the inbox: its streams hold the records a test puts in, and its webhooks name objects by id."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -93,3 +93,21 @@ class PolledVendor(Vendor):
             if isinstance(batch, Exception):
                 raise batch
             yield batch
+
+
+class Subscribing(Vendor):
+    """A vendor that lets us handle its subscription."""
+
+    manifest = Vendor.manifest.model_copy(
+        update={"webhooks": Webhooks(verifier="square", events={"a": "b", "c": "d"}, parse=parse, subscription=True)}
+    )
+
+    def list_subscriptions(self) -> list[dict[str, Any]]:
+        return [{"id": "wbhk_1", "url": "https://hotel.example.com/hook", "event_types": ["a", "c"]}]
+
+    def create_subscription(self, url: str, event_types: Sequence[str]) -> dict[str, Any]:
+        return {"id": "wbhk_1", "url": url, "event_types": list(event_types), "signature_key": "first-key-of-the-vendor"}
+
+    def rotate_subscription_key(self, subscription_id: str) -> str:
+        assert subscription_id == "wbhk_1"
+        return "second-key-of-the-vendor"
