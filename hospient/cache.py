@@ -24,8 +24,9 @@ class AtomicDatabaseCache(DatabaseCache):
             return super().add(key, value, timeout, version)
 
     def incr(self, key: str, delta: int = 1, version: int | None = None) -> int:
-        with self._locked(key, version) as connection:
-            value = self.get(key, version=version)
+        with self._locked(key, version) as (connection, is_there):
+            # A row that appears between the lock and the look is not ours to change: nobody holds it for us.
+            value = self.get(key, version=version) if is_there else None
             if value is None:
                 raise ValueError(f"Key '{key}' not found")
             value += delta
@@ -36,16 +37,17 @@ class AtomicDatabaseCache(DatabaseCache):
             return value
 
     @contextmanager
-    def _locked(self, key: str, version: int | None) -> Iterator[BaseDatabaseWrapper]:
-        """Hold the key's row; on SQLite the immediate transaction is lock enough."""
+    def _locked(self, key: str, version: int | None) -> Iterator[tuple[BaseDatabaseWrapper, bool]]:
+        """Hold the key's row, if it is there; on SQLite the immediate transaction is lock enough."""
         database = router.db_for_write(self.cache_model_class)
         connection = connections[database]
+        lock = " FOR UPDATE" if connection.features.has_select_for_update else ""
         with transaction.atomic(using=database):
-            if connection.features.has_select_for_update:
-                self._execute(
-                    connection, "SELECT 1 FROM {table} WHERE cache_key = %s FOR UPDATE", self.make_and_validate_key(key, version=version)
-                )
-            yield connection
+            with connection.cursor() as cursor:
+                table = connection.ops.quote_name(self._table)
+                cursor.execute(f"SELECT 1 FROM {table} WHERE cache_key = %s{lock}", [self.make_and_validate_key(key, version=version)])  # noqa: S608
+                is_there = cursor.fetchone() is not None
+            yield connection, is_there
 
     def _execute(self, connection: BaseDatabaseWrapper, sql: str, *values: str) -> None:
         with connection.cursor() as cursor:
