@@ -191,7 +191,8 @@ class Runner:
                 raise
             with transaction.atomic():
                 SyncPage.objects.filter(run=self.run).delete()  # what the first reading saw may be gone since
-                self._save(mode=RunMode.FULL if self.run.mode == RunMode.INCREMENTAL else self.run.mode, checkpoint=None)
+                mode = RunMode.FULL if self.run.mode == RunMode.INCREMENTAL else self.run.mode
+                self._save(mode=mode, checkpoint=None, rejected_count=0)
             self._store_pages()
 
     def _store_pages(self) -> None:
@@ -291,7 +292,8 @@ class Runner:
             gone = list(self._missing(record.record_type, known.filter(synced_at__lt=self.run.started_at)))
             total = known.count() if gone else 0
             excessive = len(gone) > DROP_MINIMUM and len(gone) > DROP_SHARE * total
-            if gone and (excessive or len(gone) == total) and not self.run.confirm_deletions:
+            is_empty = not SyncPage.objects.filter(run=self.run, record_type=record.record_type).exists()
+            if gone and (excessive or is_empty or len(gone) == total) and not self.run.confirm_deletions:
                 waiting.append(f"{len(gone):,} of {total:,} {record.record_type.replace('_', ' ')} records are gone at the vendor")
                 continue
             for start in range(0, len(gone), _COMPARE_AT_ONCE):

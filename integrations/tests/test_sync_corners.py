@@ -228,6 +228,22 @@ class TestComparing:
         assert (run.deleted_count, MenuItem.live.filter(name="Dish 99").count()) == (0, 1)
         assert feed.run([item(number) for number in range(20)]).deleted_count == 1
 
+    def test_an_empty_listing_deletes_nothing_even_if_a_webhook_came_in_between(self, feed: Feed, integration: Integration) -> None:
+        rooms = [records.Room(external_id=str(number), number=str(number)) for number in range(5)]
+        feed.run(rooms, stream="rooms")
+
+        def webhook(run: SyncRun) -> None:
+            with transaction.atomic():
+                apply_records(integration, [records.Room(external_id="0", number="0", housekeeping="dirty")])
+
+        run = feed.run(Page(records=[]), stream="rooms", types=(records.Room,), on_page=webhook)
+        assert (run.error_code, Room.live.count()) == ("deletions_need_confirmation", 5)
+
+    def test_a_large_change_does_not_make_a_small_drop_look_large(self, feed: Feed) -> None:
+        feed.run([item(number) for number in range(100)])
+        run = feed.run([item(number, name="Renamed") for number in range(85)])
+        assert (run.status, run.updated_count, run.deleted_count) == (RunStatus.SUCCEEDED, 85, 15)
+
     def test_an_interrupted_listing_whose_place_the_vendor_forgot_starts_over(self, feed: Feed) -> None:
         feed.run([item(number) for number in range(20)])
         stopping = threading.Event()
@@ -237,6 +253,13 @@ class TestComparing:
         run = feed.run(CursorExpired(), [item(number) for number in range(1, 20)])
         assert (run.pk, run.status, run.deleted_count) == (first.pk, RunStatus.SUCCEEDED, 1)
         assert MenuItem.live.count() == 19
+
+    def test_a_listing_that_starts_over_counts_what_it_refuses_once(self, feed: Feed) -> None:
+        stopping = threading.Event()
+        bad = item(1, name="x" * 600)
+        feed.run([bad], [], stopping=stopping, on_page=lambda run: stopping.set())
+        run = feed.run(CursorExpired(), [bad, item(2)])
+        assert (run.rejected_count, RejectedRecord.objects.count()) == (1, 1)
 
     def test_a_vendor_that_forgets_even_a_fresh_listing_fails_the_run(self, feed: Feed) -> None:
         assert feed.run(CursorExpired()).error_code == "cursor_expired"
