@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from django.db import InterfaceError, OperationalError, transaction
 from pydantic import TypeAdapter
 
-from integrations.exceptions import HospientError, RecordRejected, UnexpectedResponse
+from integrations.exceptions import HospientError, ReauthorizationRequired, RecordRejected, UnexpectedResponse
 from integrations.models import ExternalReference, Integration, RunStatus, SyncRun, Trigger
 from integrations.records import InboundEvent, Record
 from integrations.services import service_for
+from integrations.sync import health
 from integrations.sync.bindings import BINDINGS
 from integrations.sync.reconcile import apply_records
 from integrations.transport import correlation
@@ -34,6 +35,8 @@ READ_AT_ONCE = 200
 """Objects that one refresh asks for."""
 ALONE_FROM = 3
 """From this attempt on an event is read alone: it may be the one that makes the others fail."""
+
+ACCESS_REVOKED = "access_revoked"
 
 Key = tuple[str, str]
 """Record type and external id."""
@@ -65,6 +68,9 @@ class _Batch:
         self.service = service_for(integration, trigger=Trigger.WEBHOOK)
         self.streams = {stream.name: stream for stream in self.service.streams()}
         self.parsers = parsers_of(integration)
+        webhooks = self.service.provider.manifest.webhooks
+        self.meanings = webhooks.events if webhooks else {}
+        """The vendor's name of an event -> ours."""
         self.results: dict[int, Result] = {}
         self._read_batches: dict[int, dict[str, InboundEvent]] = {}
 
@@ -72,7 +78,9 @@ class _Batch:
         full: list[Work] = []
         thin: list[Work] = []
         for one in self._read(rows):
-            if self._to_read(one.event):
+            if self.meanings.get(one.event.event_type) == ACCESS_REVOKED:
+                self._revoke(one)
+            elif self._to_read(one.event):
                 thin.append(one)
             elif one.event.records:
                 full.append(one)
@@ -83,6 +91,13 @@ class _Batch:
         if thin:
             self._fetch(thin)
         return self.results
+
+    def _revoke(self, one: Work) -> None:
+        """The vendor withdrew our access: say so where the administrator looks, and stop asking on a schedule."""
+        error = ReauthorizationRequired()
+        health.failed(self.integration.pk, error)
+        Integration.objects.filter(pk=self.integration.pk).update(next_sync_at=None)
+        self.results[one.row.pk] = Result(EventStatus.DONE, f"{error.message} {error.hint}")
 
     # --- reading bodies --------------------------------------------------------------------------------------------------------
 
