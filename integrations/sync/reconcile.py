@@ -512,9 +512,10 @@ class Reconciler:
         rows = self._rows(binding, [row.object_id for row in gone])
         related = self._related(binding, bases.values())
         rule = self.rules.find(binding.record_type, DELETED)
+        others = self._told_by_others(binding, gone)
         kept: set[int] = set()
         for row in gone:
-            if self._edited(binding, bases[row.id], rows[row.object_id], related):
+            if self._edited(binding, [bases[row.id], *others.get(row.object_id, ())], rows[row.object_id], related):
                 wins = rule is Rule.HOTEL  # a deletion we only now hear of counts as the newest word
                 counts.conflicts += 1
                 Conflict.objects.create(
@@ -527,10 +528,21 @@ class Reconciler:
                     kept.add(row.object_id)
         return kept
 
-    def _edited(self, binding: Binding, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> bool:
+    def _told_by_others(self, binding: Binding, gone: list[Known]) -> Mapping[int, list[Mapping[str, Any]]]:
+        """Return what other vendors last told of these rows: that is no edit of the hotel either."""
+        told: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        if binding.match:
+            found = ExternalReference.objects.filter(record_type=binding.record_type, object_id__in=[row.object_id for row in gone])
+            for object_id, snapshot in found.exclude(pk__in=[row.id for row in gone]).values_list("object_id", "snapshot"):
+                told[object_id].append(snapshot)
+        return told
+
+    def _edited(self, binding: Binding, bases: list[Mapping[str, Any]], ours: Mapping[str, Any], related: Related) -> bool:
+        """Say whether a row has a value that no vendor told."""
         return any(
-            as_stored(column, _base_of(binding, name, column, base, ours, related)) != as_stored(column, ours[column.column])
+            all(as_stored(column, _base_of(binding, name, column, base, ours, related)) != mine for base in bases)
             for name, column in _table(binding).fields.items()
+            for mine in (as_stored(column, ours[column.column]),)
         )
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -158,6 +159,17 @@ class TestMergingWithTheHotel:
         Feed(crm).run([records.Guest(external_id="003", family_name="Smith", email="ana@example.com")], stream="guest_data")
         Feed(crm).run([records.Guest(external_id="003", deleted=True)], stream="guest_data", mode=RunMode.INCREMENTAL)
         assert Guest.live.exists()
+        assert not Conflict.objects.exists()
+
+    def test_what_another_vendor_told_is_no_reason_to_keep_a_guest_both_have_deleted(self, feed: Feed, crm: Integration) -> None:
+        guest = records.Guest(external_id="G1", family_name="Smith", email="ana@example.com", phone="1")
+        feed.run([guest], stream="guests")
+        Feed(crm).run([replace(guest, external_id="003", phone="2")], stream="guest_data")
+        for integration in (feed.integration, crm):
+            rules(integration, guest="hotel_wins")
+        feed.run([records.Guest(external_id="G1", deleted=True)], stream="guests", mode=RunMode.BACKFILL)
+        Feed(crm).run([records.Guest(external_id="003", deleted=True)], stream="guest_data", mode=RunMode.BACKFILL)
+        assert not Guest.live.exists()
         assert not Conflict.objects.exists()
 
     def test_a_vendors_repetition_of_what_it_was_told_is_no_change(self, feed: Feed) -> None:
