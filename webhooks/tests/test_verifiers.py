@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from integrations.exceptions import ConfigurationError, SignatureMismatch, SignatureMissing, TimestampOutsideWindow, WebhookRejected
+from integrations.services import registry
 from webhooks.cards import without_card_data
 from webhooks.decoding import decode_json, decode_outbound_message
 from webhooks.delivery import Delivery, client_address, join_headers
 from webhooks.exceptions import BodyUnreadable
-from webhooks.verifiers import FACTORIES, Secret, make
+from webhooks.verifiers import FACTORIES, POLLING, Secret, make
 
 NOW = datetime(2026, 3, 14, 18, 22, 31, tzinfo=UTC)
 URL = "https://hotel.example.com/api/webhooks/7"
@@ -76,6 +77,14 @@ def test_what_a_verifier_signs_it_accepts_and_nothing_else(name: str) -> None:
     if verifier.header not in ("", "authorization"):
         with pytest.raises(SignatureMismatch):
             verifier.verify(sent._replace(body=body + b" "), [secret], URL)
+
+
+def test_every_providers_verifier_can_be_made() -> None:
+    declared = [provider.manifest.webhooks for provider in registry.providers().values() if provider.manifest.webhooks]
+    for webhooks in declared:
+        if webhooks.verifier != POLLING:
+            make(webhooks.verifier, {**webhooks.parameters, **dict.fromkeys(webhooks.parameters_from_config, "x")})
+    assert declared
 
 
 def test_key_id_picks_the_key() -> None:
