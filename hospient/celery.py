@@ -13,8 +13,8 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousOperation
 from django.db import close_old_connections
 from django.utils import timezone
 from django.utils.module_loading import import_string
-from django_tasks.base import Task, TaskResult, TaskResultStatus
 from django_tasks.backends.base import BaseTaskBackend
+from django_tasks.base import Task, TaskResult, TaskResultStatus
 from django_tasks.signals import task_enqueued
 
 if not settings.CELERY_BROKER_URL:
