@@ -156,8 +156,8 @@ class Delivery:
                 error_message="",
                 hint="",
             )
+            health.succeeded(self.operation.integration_id)  # first, as a sync does: who holds the integration may write its hotel's rows
             self.done(self.operation, answer)
-            health.succeeded(self.operation.integration_id)
         return self.operation
 
     def _failed(self, error: HospientError, before: datetime | None) -> Operation:

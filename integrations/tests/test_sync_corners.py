@@ -19,6 +19,7 @@ from integrations.models import (
     Conflict,
     ExternalReference,
     Integration,
+    Operation,
     PendingLink,
     RejectedRecord,
     RunMode,
@@ -28,8 +29,9 @@ from integrations.models import (
 )
 from integrations.records import Page, Rejected
 from integrations.services import service_for
+from integrations.services.guests import edit_guest
 from integrations.sync import runner, schedule
-from integrations.sync.reconcile import Reconciler, apply_records
+from integrations.sync.reconcile import Reconciler, apply_records, hold
 from integrations.tests.conftest import Connect
 from integrations.tests.feed import Feed
 from integrations.tests.stub import StubProvider
@@ -470,3 +472,31 @@ class TestAtTheSameTime:
         edits[0].join()
         guest = Guest.objects.get()
         assert (guest.phone, guest.family_name) == ("staff", "Ortner-Huber")
+
+    def test_an_answer_and_a_page_about_the_same_guest_wait_for_each_other_in_one_order(
+        self, connect: Connect, hotel: Hotel, stub: type[StubProvider]
+    ) -> None:
+        pms = connect(hotel, "pms")
+        apply_in_transaction = transaction.atomic(apply_records)
+        apply_in_transaction(pms, [records.Guest(external_id="G1", phone="1")])
+        (operation,) = edit_guest(Guest.objects.get(), {"phone": "2"})
+        Operation.objects.update(status="pending", next_attempt_at=timezone.now(), done_at=None)
+        failed: list[Exception] = []
+
+        def deliver() -> None:
+            try:
+                service_for(pms).deliver(operation)
+            except Exception as error:
+                failed.append(error)
+            finally:
+                connection.close()
+
+        answer = threading.Thread(target=deliver)
+        with transaction.atomic():
+            hold(pms, with_hotel=True)
+            answer.start()
+            answer.join(0.3)  # it has come as far as it can
+            Guest.objects.select_for_update().get()
+        answer.join()
+        operation.refresh_from_db()
+        assert (failed, operation.status) == ([], "done")
