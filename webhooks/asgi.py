@@ -25,6 +25,11 @@ import django
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hospient.settings")
+if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # Each of the two threads keeps a connection of its own. A pool would let them wait for a database that is down, instead of saying so.
+    options = settings.DATABASES["default"].setdefault("OPTIONS", {})
+    options.pop("pool", None)
+    options.setdefault("connect_timeout", 5)
 django.setup()
 
 from django.db import Error as DatabaseError  # noqa: E402
