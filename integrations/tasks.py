@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Count, F, Window
+from django.db.models import Count, F, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django_tasks import task
 
 from integrations import turns
 from integrations.exceptions import HospientError
-from integrations.models import Integration, IntegrationStatus, Operation, RunMode, RunStatus, SyncRun, Trigger
+from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunStatus, SyncRun, Trigger
 from integrations.outbox import deliver
 from integrations.services import service_for
 from integrations.sync import runner, schedule
@@ -73,20 +73,24 @@ def deliver_operations(integration_id: int) -> None:
 
 def due_jobs() -> Iterator[turns.Job]:
     """Name what waits: of each hotel the oldest runs, as many as may have a turn, and every integration with something to deliver."""
+    lost_twice = Q(status=RunStatus.RUNNING, attempts__gte=2)
     place = Window(RowNumber(), partition_by=F("integration__hotel"), order_by=("created_at", "id"))
-    runs = runner.due_runs().annotate(place=place).filter(place__lte=turns.JOBS_PER_HOTEL)
-    for run_id, hotel_id in runs.order_by().values_list("id", "integration__hotel_id"):
-        yield turns.Job(run_sync, run_id, hotel_id)
-    waiting = deliver.due().order_by().values_list("integration_id", "integration__hotel_id").distinct()
-    for integration_id, hotel_id in waiting:
-        yield turns.Job(deliver_operations, integration_id, hotel_id)
+    runs = runner.due_runs().annotate(place=place, lost_twice=lost_twice).filter(place__lte=turns.JOBS_PER_HOTEL).order_by()
+    for run_id, hotel_id, is_suspect in runs.values_list("id", "integration__hotel_id", "lost_twice"):
+        yield turns.Job(run_sync, run_id, hotel_id, is_suspect)
+    lost_twice = Count("id", filter=Q(status=OperationStatus.SENDING, attempts__gte=2))
+    waiting = deliver.due().order_by().values_list("integration_id", "integration__hotel_id").annotate(lost_twice=lost_twice)
+    for integration_id, hotel_id, suspects in waiting:
+        yield turns.Job(deliver_operations, integration_id, hotel_id, suspects > 0)
 
 
 def at_work() -> Counter[tuple[str, int]]:
     """Count by share the runs that workers have begun: these are not due, and not among `due_jobs`."""
     begun = SyncRun.objects.filter(status=RunStatus.RUNNING, lease_until__gte=timezone.now()).exclude(trigger=Trigger.WEBHOOK)
     hotels = begun.order_by().values_list("integration__hotel").annotate(count=Count("id"))
-    return Counter({(run_sync.name, hotel_id): count for hotel_id, count in hotels})
+    counts = Counter({(run_sync.name, hotel_id): count for hotel_id, count in hotels})
+    counts[turns.SUSPECTS] = begun.filter(attempts__gt=2).count()
+    return counts
 
 
 def schedule_due() -> None:
@@ -115,12 +119,12 @@ def _open_runs(integration: Integration) -> None:
 def recover() -> dict[str, int]:
     """Count what a dead worker left behind and make it due now. The leases do the same by themselves; this is for the impatient."""
     now = timezone.now()
-    runs = SyncRun.objects.filter(status=RunStatus.RUNNING, lease_until__lt=now).exclude(mode=RunMode.REFRESH)
-    operations = Operation.objects.filter(status="sending", lease_until__lt=now)
+    runs = runner.due_runs(now).filter(status=RunStatus.RUNNING)
+    operations = Operation.objects.filter(status=OperationStatus.SENDING, lease_until__lt=now)
     turns.free(run_sync, runs.values_list("pk", flat=True))
     turns.free(deliver_operations, operations.order_by().values_list("integration_id", flat=True).distinct())
     free = {"lease_owner": None, "lease_until": None}
     return {
         "runs": runs.update(status=RunStatus.QUEUED, next_attempt_at=None, **free),
-        "operations": operations.update(status="unknown", next_attempt_at=now, **free),
+        "operations": operations.update(status=OperationStatus.UNKNOWN, next_attempt_at=now, **free),
     }

@@ -20,6 +20,9 @@ JOBS_PER_HOTEL = 2
 hotel with much to do never has all of them."""
 WAITING = 16
 """Jobs handed out and not begun, of all hotels. More would only wait in the engine's queue, where nobody's turn can be changed."""
+SUSPECTS = ("suspects", 0)
+"""Of jobs that were in hand twice when a worker died, one at a time: else the one that kills workers would take the same others with it
+again and again, until they are given up too."""
 MARK_SECONDS = 60
 """As long as the leases: a job whose worker died, or that a broker lost, is handed out again when they lapse."""
 
@@ -33,6 +36,7 @@ class Job:
     task: Task[Any, Any]
     target: int
     hotel_id: int
+    is_suspect: bool = False
 
     @property
     def key(self) -> str:
@@ -40,8 +44,12 @@ class Job:
 
     @property
     def share(self) -> tuple[str, int]:
-        """What its hotel has so many of at a time."""
-        return self.task.name, self.hotel_id
+        """Whose turns it counts for."""
+        return SUSPECTS if self.is_suspect else (self.task.name, self.hotel_id)
+
+    @property
+    def limit(self) -> int:
+        return 1 if self.is_suspect else JOBS_PER_HOTEL
 
 
 def hand_out(due: Iterable[Job], working: Counter[tuple[str, int]]) -> None:
@@ -57,7 +65,7 @@ def hand_out(due: Iterable[Job], working: Counter[tuple[str, int]]) -> None:
     for job in sorted(jobs, key=lambda job: in_hand[job.share]):
         if room <= 0:
             return
-        if job.key in marks or in_hand[job.share] >= JOBS_PER_HOTEL or not cache.add(job.key, HANDED, MARK_SECONDS):
+        if job.key in marks or in_hand[job.share] >= job.limit or not cache.add(job.key, HANDED, MARK_SECONDS):
             continue
         try:
             job.task.enqueue(job.target)

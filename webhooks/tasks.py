@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 
+from django.db.models import Exists, OuterRef
 from django_tasks import task
 
 from integrations import turns
 from integrations.models import Integration, IntegrationStatus
 from integrations.tasks import DRAIN_SECONDS, stopping
 from webhooks import inbox
+from webhooks.models import EventStatus, WebhookEvent
 
 
 @task()
@@ -24,5 +26,9 @@ def process_inbox(integration_id: int) -> None:
 
 def due_jobs() -> Iterator[turns.Job]:
     """Name every integration that has something to do."""
-    for integration_id, hotel_id in Integration.objects.filter(pk__in=inbox.work_due()).values_list("id", "hotel_id"):
-        yield turns.Job(process_inbox, integration_id, hotel_id)
+    lost_twice = WebhookEvent.objects.filter(
+        integration=OuterRef("pk"), status=EventStatus.PENDING, error_code=inbox.WORKER_LOST, attempts__gte=2
+    )
+    waiting = Integration.objects.filter(pk__in=inbox.work_due()).annotate(lost_twice=Exists(lost_twice.order_by()))
+    for integration_id, hotel_id, is_suspect in waiting.values_list("id", "hotel_id", "lost_twice"):
+        yield turns.Job(process_inbox, integration_id, hotel_id, is_suspect)

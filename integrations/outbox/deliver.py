@@ -121,6 +121,7 @@ class Delivery:
 
     def _check_attempts(self) -> None:
         if self.operation.error_code == WORKER_LOST and self.operation.attempts > MAX_LOST:
+            self._save(attempts=self.operation.attempts - 1)  # this one is none
             raise HospientError(
                 f"After {MAX_LOST} attempts or more, the worker stopped without a word while it was at this operation again.",
                 hint=f"{LOOK} The server's log may say why the worker stopped.",

@@ -148,6 +148,7 @@ class Runner:
     def _check_attempts(self) -> None:
         """Refuse a run that cost so many workers their life: it may be what kills them."""
         if self.run.attempts > MAX_ATTEMPTS:
+            self._save(attempts=MAX_ATTEMPTS)  # this one is none
             raise HospientError(
                 f"The worker stopped without a word {MAX_ATTEMPTS} times while it was at this run.",
                 hint="The server's log may say why. If it was not this run's fault, sync again.",
@@ -411,10 +412,24 @@ def _digest(external_id: str) -> int:
 
 def due_runs(now: datetime | None = None) -> Any:
     """Return the runs a worker should take up: queued and due, or left behind by one that died; none of an integration a person has
-    switched off."""
+    switched off. Reads of single objects are not among them: they are made where they are asked for."""
     now = now or timezone.now()
     due = SyncRun.objects.filter(
         Q(status=RunStatus.QUEUED) & (Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now))
         | Q(status=RunStatus.RUNNING, lease_until__lt=now)
     )
-    return due.exclude(integration__status=IntegrationStatus.INACTIVE)
+    return due.exclude(mode=RunMode.REFRESH).exclude(integration__status=IntegrationStatus.INACTIVE)
+
+
+def close_lost_reads() -> int:
+    """Close the reads of single objects whose process died. What wanted them asks again by itself."""
+    now = timezone.now()
+    lost = Q(status=RunStatus.RUNNING, lease_until__lt=now) | Q(status=RunStatus.QUEUED, created_at__lt=now - LEASE)
+    return SyncRun.objects.filter(lost, mode=RunMode.REFRESH).update(
+        status=RunStatus.FAILED,
+        finished_at=now,
+        lease_owner=None,
+        lease_until=None,
+        error_code=WORKER_LOST,
+        error_message="The worker stopped while it was at this run.",
+    )

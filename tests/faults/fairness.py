@@ -7,7 +7,6 @@ and PostgreSQL.
 
 import time
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from tests.faults import world
@@ -15,7 +14,7 @@ from tests.faults import world
 LIMIT_SECONDS = 5.0
 SLOW_SECONDS = 0.5
 OUTLETS = 5
-"""Integrations of the hotel that has so much to do."""
+STREAMS = ("categories", "menus", "checks")
 
 
 def trial(ground: world.Ground, quick: bool) -> bool:
@@ -27,8 +26,7 @@ def trial(ground: world.Ground, quick: bool) -> bool:
     slow.fail("slow", times=10**9, seconds=SLOW_SECONDS)
     started = time.monotonic()
     with running(slow) as noisy_vendor, running(SquareSimulator()) as quiet_vendor:
-        for _ in range(OUTLETS):
-            flood(connect("noisy", noisy_vendor.url), backlog // OUTLETS)
+        flood(noisy_vendor.url, backlog)
         quiet = connect("quiet", quiet_vendor.url)
         with world.worker(ground.url):
             time.sleep(5)  # the backlog is under way
@@ -57,33 +55,28 @@ def connect(slug: str, url: str) -> Any:
     return service_for(setup.create_integration(hotel, connection(url) | {"sync_settings": {}})[0])
 
 
-def flood(service: Any, count: int) -> None:
+def flood(url: str, count: int) -> None:
     """Make as much due at once as a hotel may have after a bad day."""
     from django.utils import timezone
 
-    from integrations.models import Operation, RunMode, SyncRun
+    from integrations.models import Operation, SyncRun
     from webhooks.models import WebhookEvent
 
-    integration, now = service.integration, timezone.now()
-    first = world.enqueued(service, "post_guest_check", CHECK)
-    Operation.objects.bulk_create(
-        Operation(
-            integration=integration, name=first.name, payload=first.payload, record_type=first.record_type, object_id=first.object_id,
-            idempotency_key=f"flood-{n}", next_attempt_at=now,
-        )
-        for n in range(count - 1)
-    )  # fmt: skip
-    WebhookEvent.objects.bulk_create(event(integration, f"flood-{n}", f"order-{n}") for n in range(count))
-    SyncRun.objects.bulk_create(
-        SyncRun(
-            integration=integration,
-            stream="menus",
-            mode=RunMode.REFRESH,
-            external_ids=["SIMITM000001"],
-            created_at=now - timedelta(hours=1),
-        )
-        for n in range(count)
-    )
+    now = timezone.now()
+    # A stream has one open run at a time, so that so many runs need as many outlets; operations and events come from a few.
+    outlets = [connect("noisy", url) for _ in range(max(OUTLETS, count // len(STREAMS)))]
+    SyncRun.objects.bulk_create(SyncRun(integration=outlet.integration, stream=stream) for outlet in outlets for stream in STREAMS)
+    for outlet in outlets[:OUTLETS]:
+        integration = outlet.integration
+        first = world.enqueued(outlet, "post_guest_check", CHECK)
+        Operation.objects.bulk_create(
+            Operation(
+                integration=integration, name=first.name, payload=first.payload, record_type=first.record_type, object_id=first.object_id,
+                idempotency_key=f"flood-{n}", next_attempt_at=now,
+            )
+            for n in range(count // OUTLETS - 1)
+        )  # fmt: skip
+        WebhookEvent.objects.bulk_create(event(integration, f"flood-{n}", f"order-{n}") for n in range(count // OUTLETS))
 
 
 def probe(service: Any, number: int) -> tuple[Any, ...]:

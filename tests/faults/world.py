@@ -77,9 +77,9 @@ def set_up(url: str) -> None:
 class Worker:
     """A `manage.py worker` process that can be killed at any moment and started again. What it says is kept."""
 
-    def __init__(self, url: str, *arguments: str) -> None:
+    def __init__(self, url: str, *arguments: str, program: Sequence[str] = ("manage.py", "worker")) -> None:
         self.url = url
-        self.arguments = arguments
+        self.command = [sys.executable, *program, *arguments]
         self.log = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = self._start()
 
@@ -88,9 +88,7 @@ class Worker:
         from django.core.cache import cache
 
         cache.delete("worker_seen_at")
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "worker", *self.arguments], cwd=ROOT, env=environment(self.url), stderr=self.log
-        )
+        process = subprocess.Popen(self.command, cwd=ROOT, env=environment(self.url), stderr=self.log)
         if not settled(lambda: cache.get("worker_seen_at") is not None or process.poll() is not None, 60) or process.poll() is not None:
             raise RuntimeError(f"the worker gave no sign of life:\n{self.said()}")
         return process
@@ -104,6 +102,14 @@ class Worker:
         self.process = self._start()
         return code
 
+    def revive(self) -> bool:
+        """Start it again if it died, and say whether it had."""
+        if self.process.poll() is None:
+            return False
+        lapse()
+        self.process = self._start()
+        return True
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=35)
@@ -114,8 +120,8 @@ class Worker:
 
 
 @contextmanager
-def worker(url: str, *arguments: str) -> Iterator[Worker]:
-    running = Worker(url, *arguments)
+def worker(url: str, *arguments: str, **how: Any) -> Iterator[Worker]:
+    running = Worker(url, *arguments, **how)
     try:
         yield running
     finally:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from hospient import engines
 from integrations import tasks, turns
+from integrations.sync import runner
 from webhooks import tasks as webhook_tasks
 
 logger = logging.getLogger("hospient.worker")
@@ -50,6 +51,7 @@ class Command(BaseCommand):
         """Look for what is due, and whose turn it is. Every worker does; the rows see to it that nothing is done twice."""
         cache.set("worker_seen_at", timezone.now().isoformat(), timeout=600)
         tasks.schedule_due()
+        runner.close_lost_reads()
         turns.hand_out([*tasks.due_jobs(), *webhook_tasks.due_jobs()], tasks.at_work())
         engine.recover()
 
