@@ -1,11 +1,16 @@
 """What is answered where no view is reached: JSON under /api, Django's plain pages elsewhere."""
 
+import sys
 from http import HTTPStatus
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import loader
 from django.views import defaults
 
 from integrations.transport import correlation
+
+RETRY_SECONDS = 5
 
 
 def _json(status: HTTPStatus, code: str, detail: str) -> JsonResponse:
@@ -32,6 +37,19 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        return _busy(request)
     if _is_api(request):
         return _json(HTTPStatus.INTERNAL_SERVER_ERROR, "error", "Server Error (500)")
     return defaults.server_error(request)
+
+
+def _busy(request: HttpRequest) -> HttpResponse:
+    """The database is restarting, or busy beyond its time-out: nobody's fault, and worth another try."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    if _is_api(request):
+        response: HttpResponse = _json(status, "busy", "The database cannot answer just now; nothing was changed.")
+    else:
+        response = HttpResponse(loader.render_to_string("503.html"), status=status)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response
