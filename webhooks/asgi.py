@@ -38,7 +38,7 @@ from django.db import connection  # noqa: E402
 from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
 from webhooks.delivery import Delivery, Outcome, client_address, join_headers, refusal  # noqa: E402
 from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
-from webhooks.facts import Facts  # noqa: E402
+from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
 from webhooks.inbox import report_health  # noqa: E402
 from webhooks.ingest import UNAVAILABLE, Checked, Ingest, logger  # noqa: E402
 
@@ -48,6 +48,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 GROUP = 500
 """Deliveries in one transaction at most: enough for every connection of a process, small enough to be answered within milliseconds."""
+PATIENCE_SECONDS = 0.1
 _PATH = re.compile(r"/api/webhooks/([0-9]{1,4300})(?:/([^/]+))?/*")
 _HEALTH = re.compile(r"/api/webhooks/health/*")
 _NOT_FOUND = refusal(404, "not_found", "Not found.")
@@ -122,10 +123,14 @@ class LeanDoor:
             return Outcome(503, b'{"status":"unavailable"}')
 
     async def _facts(self, integration_id: int) -> Facts:
-        if (reading := self._reading.get(integration_id)) is None:  # everybody who asks meanwhile shares one read
-            reading = self._reading[integration_id] = asyncio.ensure_future(self._on_thread(self.ingest.facts.read, integration_id))
-            reading.add_done_callback(lambda _: self._reading.pop(integration_id))
-        return await asyncio.shield(reading)
+        """Read what is known of an integration; everybody who asks meanwhile shares one read."""
+        if (reading := self._reading.get(integration_id)) is None:
+            reading = self._reading[integration_id] = self._on_thread(self.ingest.facts.read, integration_id)
+            reading.add_done_callback(lambda done: (self._reading.pop(integration_id), done.exception()))
+        # Somebody who makes up ids keeps the reader busy: a vendor does not wait behind him for what was known a moment ago.
+        await asyncio.wait({reading}, timeout=PATIENCE_SECONDS)
+        stale = None if reading.done() else self.ingest.facts.peek(integration_id, STALE_SECONDS)
+        return stale or await asyncio.shield(reading)
 
     def _on_thread(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._reader, _guarded, function, *arguments)

@@ -27,6 +27,8 @@ Parser = Callable[[Mapping[str, str], Any], list[InboundEvent]]
 
 FRESH_SECONDS = 1.0
 """A changed secret is known within this; a secret's own end is kept to the moment."""
+STALE_SECONDS = 30.0
+"""Older facts are better than none while the database is slow to tell newer ones, for so long."""
 MAX_KNOWN = 10_000
 """Ids that are made up by somebody must not fill the memory."""
 
@@ -140,10 +142,10 @@ class FactsCache:
         self._known: dict[int, tuple[float, Facts]] = {}
         self._lock = threading.Lock()
 
-    def peek(self, integration_id: int) -> Facts | None:
-        """Return fresh facts without reading anything, or None."""
+    def peek(self, integration_id: int, max_age: float = FRESH_SECONDS) -> Facts | None:
+        """Return facts that are not older than that without reading anything, or None."""
         read_at, facts = self._known.get(integration_id, (0.0, None))
-        return facts if facts and self._clock() - read_at < FRESH_SECONDS else None
+        return facts if facts and self._clock() - read_at < max_age else None
 
     def get(self, integration_id: int) -> Facts:
         """Return fresh facts, reading them if need be."""

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections
 from django.db import Error as DatabaseError
 from pydantic_core import to_json
 
@@ -24,7 +24,7 @@ from integrations.exceptions import PayloadTooLarge, SignatureMismatch, Signatur
 from integrations.records import InboundEvent
 from webhooks.cards import without_card_data
 from webhooks.delivery import Delivery, Outcome, refusal
-from webhooks.exceptions import BodyCompressed, BodyIncomplete, RateExceeded, SecretNotSet
+from webhooks.exceptions import BodyCompressed, BodyIncomplete, BodyUnreadable, RateExceeded, SecretNotSet
 from webhooks.facts import Facts, FactsCache, Parser
 from webhooks.limits import Limiter, Refusals
 from webhooks.models import WebhookEvent
@@ -130,10 +130,12 @@ class Ingest:
         waits = self._spend(checked)
         try:
             stored = iter(store([one.row for one, wait in zip(checked, waits, strict=True) if not wait]))
-        except IntegrityError:  # an integration was deleted after its delivery had been checked
-            if len(checked) == 1:
-                return [_refuse(SignatureMismatch(), checked[0].row.correlation_id)]
-            return [outcome for one in checked for outcome in self.settle([one])]
+        except (IntegrityError, DataError) as error:
+            if len(checked) > 1:
+                return [outcome for one in checked for outcome in self.settle([one])]
+            # The integration was deleted after its delivery had been checked, or the database cannot hold what is in it.
+            reason = SignatureMismatch() if isinstance(error, IntegrityError) else BodyUnreadable()
+            return [_refuse(reason, checked[0].row.correlation_id)]
         return [
             _refuse(RateExceeded(wait), one.row.correlation_id) if wait else one.verifier.acknowledge(is_new=next(stored))
             for one, wait in zip(checked, waits, strict=True)

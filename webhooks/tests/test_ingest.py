@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import socket
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,8 @@ from hotels.models import Hotel
 from integrations.models import Integration, IntegrationLog, IntegrationStatus, WebhookSecret
 from integrations.records import InboundEvent
 from integrations.services.manifest import Webhooks
+from webhooks.delivery import Delivery
+from webhooks.ingest import Ingest
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
 from webhooks.tests.doors import Answer, Door, LeanDoor, signed
@@ -80,6 +83,33 @@ def test_unauthenticated_and_malformed_requests_use_up_no_id(door: Door, connect
     broken = b'{"event_type":'
     assert door.post(path(integration), broken, signed(broken, SECRET, X_Webhook_Id="evt-1")).status == 400
     assert door.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id="evt-1")).status == 202
+
+
+def test_integration_deleted_after_the_check_is_refused_and_the_others_of_its_group_are_stored(
+    connect: Connect, transactional_db: None
+) -> None:
+    ingest, gone, staying = Ingest(), connect(), connect()
+    checked = []
+    for integration in (gone, staying):
+        headers = {name.lower(): value for name, value in signed(BODY, SECRET).items()}
+        delivery = Delivery(integration.pk, headers, BODY, timezone.now())
+        checked.append(ingest.check(delivery, ingest.facts.get(integration.pk)))
+    gone.delete()
+    assert [outcome.status for outcome in ingest.settle(checked)] == [401, 202]
+    assert WebhookEvent.objects.get().integration == staying
+
+
+def test_flood_of_made_up_ids_does_not_keep_the_vendor_waiting(connect: Connect, transactional_db: None, lean_port: int) -> None:
+    """At the lean door, where one thread reads what is known of integrations."""
+    door, integration = LeanDoor(lean_port), connect()
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202
+    door.ingest.facts._clock = lambda: time.monotonic() + 2  # what is known is a little old now
+    busy = threading.Event()
+    door.ingest.facts.read = lambda integration_id: busy.wait(5)  # type: ignore[assignment,return-value]
+    started = time.monotonic()
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202
+    assert time.monotonic() - started < 1
+    busy.set()
 
 
 def test_inactive_integration_keeps_what_its_vendor_sends(door: Door, connect: Connect) -> None:
