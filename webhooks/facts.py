@@ -91,15 +91,18 @@ def _declared(integration: Integration) -> Webhooks | None:
 
 
 def verifiers_of(integration: Integration) -> tuple[Verifier, ...]:
-    """Return the verifiers an integration's deliveries may be let in by: the vendor's own first, then ours."""
-    scheme = integration.config.get("signature_scheme")
-    ours = make(scheme if scheme in OUR_SCHEMES else OUR_SCHEMES[0], {})
+    """Return the verifiers an integration's deliveries may be let in by: the vendor's own first, then ours.
+
+    A signature scheme that is misspelt lets nobody in by ours: falling back to the weaker one would go unnoticed.
+    """
+    scheme = str(integration.config.get("signature_scheme") or OUR_SCHEMES[0]).replace("_", "-")
+    ours = (make(scheme, {}),) if scheme in OUR_SCHEMES else ()
     declared = _declared(integration)
     if declared is None or declared.verifier in (POLLING, *OUR_SCHEMES):
-        return (ours,)
+        return ours
     config = integration.config
     chosen = {name: config[field] for name, field in declared.parameters_from_config.items() if config.get(field)}
-    return (make(declared.verifier, {**declared.parameters, **chosen}), ours)
+    return (make(declared.verifier, {**declared.parameters, **chosen}), *ours)
 
 
 def parsers_of(integration: Integration) -> Parsers:

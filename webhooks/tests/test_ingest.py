@@ -238,6 +238,11 @@ def test_signed_id_and_time_cannot_be_changed(door: Door, connect: Connect) -> N
     assert door.post(path(integration), BODY, headers).status == 202
 
 
+def test_misspelt_scheme_lets_nobody_in_by_a_weaker_one(door: Door, connect: Connect) -> None:
+    integration = connect(config={"signature_scheme": "signed-mata"})
+    assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 401
+
+
 # --- hostile bodies ------------------------------------------------------------------------------------------------------------
 
 HOSTILE: dict[str, bytes] = {

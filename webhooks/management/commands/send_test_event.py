@@ -12,7 +12,7 @@ from django.utils import timezone
 from integrations.management.command import DONE, FAILED, USAGE, HospientCommand
 from integrations.security.redaction import mask_headers
 from webhooks.facts import facts_of
-from webhooks.verifiers import Verifier
+from webhooks.verifiers import OUR_SCHEMES, Verifier
 
 TIMEOUT_SECONDS = 10
 
@@ -38,6 +38,8 @@ class Command(HospientCommand):
             raise CommandError(
                 "This integration has no active webhook secret, so everything would be refused. Set one first.", returncode=FAILED
             )
+        if not facts.verifiers:
+            raise CommandError(f"The integration's signature_scheme is misspelt. There are: {', '.join(OUR_SCHEMES)}.", returncode=FAILED)
         verifier: Verifier = facts.verifiers[0] if file else facts.verifiers[-1]
         body = file.read_bytes() if file else json.dumps({"event_type": event_type, "data": _json(data)}).encode()
         headers, signed_url = verifier.sign(body, secrets[0], facts.url, event_id or f"test-{uuid.uuid4().hex}", timezone.now())
