@@ -21,21 +21,23 @@ Connected = tuple[Integration, Simulator]
 
 
 @pytest.fixture(scope="module")
-def lean_port(django_db_setup: None) -> Iterator[int]:
-    with doors.lean_server() as port:
-        yield port
+def lean_server(django_db_setup: None) -> Iterator[doors.LeanDoor]:
+    with doors.lean_door() as door:
+        yield door
 
 
 @pytest.fixture
-def connected(request: pytest.FixtureRequest, transactional_db: None, lean_port: int, hotel: Hotel) -> Iterator[Connected]:
+def connected(request: pytest.FixtureRequest, transactional_db: None, lean_server: doors.LeanDoor, hotel: Hotel) -> Iterator[Connected]:
     """A vendor's simulator, and the hotel's integration with it, fully synced."""
-    doors.LeanDoor(lean_port)
+    lean_server.anew()
     vendor = next(one for one in simulated_vendors() if one.slug == request.param)
     with ExitStack() as stack:
         simulator = vendor.simulator()
         served = stack.enter_context(running(simulator))
         integration, _ = create_integration(hotel, vendor.connection(served.url))
-        Integration.objects.filter(pk=integration.pk).update(webhook_url=f"http://127.0.0.1:{lean_port}/api/webhooks/{integration.pk}")
+        Integration.objects.filter(pk=integration.pk).update(
+            webhook_url=f"http://127.0.0.1:{lean_server.port}/api/webhooks/{integration.pk}"
+        )
         integration.refresh_from_db()
         service = service_for(integration)
         for stream in service.streams():
@@ -53,7 +55,7 @@ def wait_for(count: int) -> None:
 
 
 @pytest.mark.parametrize("connected", ["square"], indirect=True)
-def test_what_square_announces_reaches_the_menu_and_the_checks(connected: Connected, lean_port: int) -> None:
+def test_what_square_announces_reaches_the_menu_and_the_checks(connected: Connected, lean_server: doors.LeanDoor) -> None:
     integration, square = connected
     subscriptions.create(integration)
     square.control("add_item", {"name": "Special of the day", "cents": 1890})
@@ -69,7 +71,7 @@ def test_what_square_announces_reaches_the_menu_and_the_checks(connected: Connec
     assert GuestCheck.objects.get(total=42).status == "open"
     assert WebhookEvent.objects.filter(object_key=f"guest_check:{order}").exists()
     subscriptions.rotate(integration, subscriptions.existing(integration)[0]["id"])
-    doors.LeanDoor(lean_port)  # forgets what it knew a second ago
+    lean_server.anew()  # what it knew a second ago has changed
     square.control("add_item", {"name": "Signed with the new key", "cents": 100})
     wait_for(3)
     inbox.drain(integration)

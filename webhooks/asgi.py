@@ -79,6 +79,11 @@ class LeanDoor:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
+            # What is loaded by now stays: the collector need not walk through it again and again while requests wait.
+            gc.collect()
+            gc.freeze()
+            # The thread that writes waits for the one that checks to let go of the interpreter; five milliseconds are longer than a commit.
+            sys.setswitchinterval(0.0005)
             await send({"type": "lifespan.startup.complete"})
         for thread in (self._writer, self._reader):
             thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
@@ -229,8 +234,3 @@ def _head(outcome: Outcome) -> list[tuple[bytes, bytes]]:
 
 
 application = LeanDoor()
-# What is loaded by now stays: the collector need not walk through it again and again while requests wait.
-gc.collect()
-gc.freeze()
-# The thread that writes waits for the one that checks to let go of the interpreter; five milliseconds are longer than a commit.
-sys.setswitchinterval(0.0005)

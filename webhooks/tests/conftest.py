@@ -33,15 +33,21 @@ def connect(hotel: Hotel) -> Connect:
 
 
 @pytest.fixture(scope="session")
-def lean_port(django_db_setup: None) -> Iterator[int]:
-    with doors.lean_server() as port:
-        yield port
+def lean_server(django_db_setup: None) -> Iterator[doors.LeanDoor]:
+    with doors.lean_door() as door:
+        yield door
+
+
+@pytest.fixture
+def lean(transactional_db: None, lean_server: doors.LeanDoor) -> doors.LeanDoor:
+    """The lean door, which knows nothing yet."""
+    return lean_server.anew()
 
 
 @pytest.fixture(params=["view", "lean"])
-def door(request: pytest.FixtureRequest, transactional_db: None, lean_port: int) -> doors.Door:
+def door(request: pytest.FixtureRequest, transactional_db: None, lean: doors.LeanDoor) -> doors.Door:
     """Each door in turn. Both must answer alike."""
-    return doors.ViewDoor() if request.param == "view" else doors.LeanDoor(lean_port)
+    return doors.ViewDoor() if request.param == "view" else lean
 
 
 @pytest.fixture

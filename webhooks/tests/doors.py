@@ -17,7 +17,7 @@ from granian.server.embed import Server
 
 from hospient.wsgi import application as wsgi_application
 from webhooks import views
-from webhooks.asgi import application as lean_application
+from webhooks.asgi import LeanDoor as Application
 from webhooks.ingest import Ingest
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -78,11 +78,20 @@ class ViewDoor:
 
 
 class LeanDoor:
-    """Speaks HTTP to the lean application, served from a thread of this process so that it uses the tests' database."""
+    """Speaks HTTP to a lean application, served from a thread of this process so that it uses the tests' database."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, application: Application, port: int) -> None:
+        self.application = application
         self.port = port
-        self.ingest = lean_application.ingest = Ingest()
+
+    @property
+    def ingest(self) -> Ingest:
+        return self.application.ingest
+
+    def anew(self) -> "LeanDoor":
+        """Let it forget what it knows of integrations, as a process that has just started."""
+        self.application.ingest = Ingest()
+        return self
 
     def post(self, path: str, body: bytes, headers: Headers = (), *, method: str = "POST", chunked: bool = False) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -103,12 +112,13 @@ class LeanDoor:
 
 
 @contextmanager
-def lean_server() -> Iterator[int]:
-    """Serve the lean application from a thread of this process, and yield its port."""
+def lean_door() -> Iterator[LeanDoor]:
+    """Serve a lean application from a thread of this process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Server(lean_application, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    application = Application()
+    server = Server(application, port=port, interface=Interfaces.ASGI, log_enabled=False)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()), daemon=True)
     thread.start()
@@ -117,7 +127,7 @@ def lean_server() -> Iterator[int]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 break
         time.sleep(0.02)
-    yield port
+    yield LeanDoor(application, port)
     loop.call_soon_threadsafe(server.stop)
     thread.join(timeout=10)
 

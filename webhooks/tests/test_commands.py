@@ -66,12 +66,9 @@ def test_replay_events_counts_asks_and_refuses_to_replay_everything(connect: Con
         call_command("replay_events", "--integration", "999999", "--yes")
 
 
-def test_send_test_event_is_signed_as_the_vendor_would(
-    vendor: type[Vendor], connect: Connect, transactional_db: None, lean_port: int, tmp_path: Any
-) -> None:
-    LeanDoor(lean_port)
+def test_send_test_event_is_signed_as_the_vendor_would(vendor: type[Vendor], connect: Connect, lean: LeanDoor, tmp_path: Any) -> None:
     integration = connect(provider="vendor", secret=f"user:{SECRET}", config={"signature_scheme": "signed-meta"})
-    url = f"http://127.0.0.1:{lean_port}/api/webhooks/{integration.pk}"
+    url = f"http://127.0.0.1:{lean.port}/api/webhooks/{integration.pk}"
     dry = run("send_test_event", integration.pk, "guest_updated", "--url", url, "--dry-run")
     assert SECRET not in json.dumps(dry)
     assert not WebhookEvent.objects.exists()

@@ -99,9 +99,9 @@ def test_integration_deleted_after_the_check_is_refused_and_the_others_of_its_gr
     assert WebhookEvent.objects.get().integration == staying
 
 
-def test_flood_of_made_up_ids_does_not_keep_the_vendor_waiting(connect: Connect, transactional_db: None, lean_port: int) -> None:
+def test_flood_of_made_up_ids_does_not_keep_the_vendor_waiting(connect: Connect, lean: LeanDoor) -> None:
     """At the lean door, where one thread reads what is known of integrations."""
-    door, integration = LeanDoor(lean_port), connect()
+    door, integration = lean, connect()
     assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202
     door.ingest.facts._clock = lambda: time.monotonic() + 2  # what is known is a little old now
     busy = threading.Event()
@@ -312,13 +312,10 @@ def test_declared_length_over_the_limit_is_refused_before_the_body_is_read(door:
     assert not WebhookEvent.objects.exists()
 
 
-def test_body_that_does_not_come_is_waited_for_only_so_long(
-    connect: Connect, transactional_db: None, lean_port: int, settings: Any
-) -> None:
+def test_body_that_does_not_come_is_waited_for_only_so_long(connect: Connect, lean: LeanDoor, settings: Any) -> None:
     """At the lean door; in the other process the server waits, and a proxy in front of it should not let it."""
     settings.WEBHOOK_TIMEOUT = 200
-    LeanDoor(lean_port)
-    with socket.create_connection(("127.0.0.1", lean_port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", lean.port), timeout=5) as connection:
         connection.sendall(f"POST {path(connect())} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
         assert connection.recv(64).split()[1] == b"408"
 
