@@ -37,6 +37,7 @@ ALONE_FROM = 3
 """From this attempt on an event is read alone: it may be the one that makes the others fail."""
 
 ACCESS_REVOKED = "access_revoked"
+UNREADABLE = "The vendor's event is not in a shape this provider can read; it is kept as it came."
 
 Key = tuple[str, str]
 """Record type and external id."""
@@ -59,7 +60,11 @@ class Work(NamedTuple):
 
 def work(integration: Integration, rows: Sequence[WebhookEvent]) -> dict[int, Result]:
     """Work events of one integration, given in their order. Returns a result for each."""
-    return _Batch(integration).run(rows)
+    try:
+        batch = _Batch(integration)
+    except HospientError as error:  # its provider is gone
+        return {row.pk: Result(error=error) for row in rows}
+    return batch.run(rows)
 
 
 class _Batch:
@@ -115,17 +120,19 @@ class _Batch:
                 self.results[row.pk] = Result(error=error, is_final=True)
 
     def _events(self, row: WebhookEvent) -> list[InboundEvent]:
-        if row.batch is None:
+        if row.batch_id is None:
             return self._parse(row)
         if row.batch_id not in self._read_batches:
             events = self._parse(row.batch)
             self._read_batches[row.batch_id] = dict(zip(child_ids(row.batch.event_id, events), events, strict=True))
+        if row.event_id not in self._read_batches[row.batch_id]:
+            raise UnexpectedResponse(UNREADABLE)
         return [self._read_batches[row.batch_id][row.event_id]]
 
     def _parse(self, row: WebhookEvent) -> list[InboundEvent]:
         events = read_events(self.parsers.whole(row.verified_by), row.headers, decode_json(bytes(row.body)))
         if events is None:
-            raise UnexpectedResponse("The vendor's event is not in a shape this provider can read; it is kept as it came.")
+            raise UnexpectedResponse(UNREADABLE)
         return events
 
     def _split(self, row: WebhookEvent, events: Sequence[InboundEvent]) -> None:

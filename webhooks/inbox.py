@@ -138,7 +138,7 @@ def claim(integration: Integration, owner: uuid.UUID, now: datetime) -> list[Web
         WebhookEvent.objects.filter(pk__in=chosen).update(
             status=EventStatus.PROCESSING, attempts=F("attempts") + 1, lease_owner=owner, lease_until=now + LEASE, next_attempt_at=None
         )
-    return list(WebhookEvent.objects.filter(pk__in=chosen).select_related("batch").order_by("id"))
+    return list(WebhookEvent.objects.filter(pk__in=chosen).order_by("id"))
 
 
 def _followers(integration: Integration, heads: Sequence[tuple[int, str, str, int]], now: datetime) -> Iterator[tuple[int, int]]:

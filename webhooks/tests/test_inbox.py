@@ -275,6 +275,14 @@ def test_defect_at_one_event_stops_no_other(vendor: type[Vendor], connect: Conne
     assert WebhookEvent.objects.get(status="pending").error_code == "internal_error"
 
 
+def test_events_of_a_vendor_whose_folder_is_gone_are_kept(vendor: type[Vendor], connect: Connect) -> None:
+    integration = connect(provider="removed")
+    [event] = put(integration, changed("r1"))
+    assert inbox.drain(integration).waiting == 1
+    event.refresh_from_db()
+    assert (event.status, event.error_code) == ("pending", "invalid")
+
+
 HOSTILE = 'evil\r\n{"level": "INFO"} \x1b[31m\u2028<script>alert(1)</script>'
 
 
