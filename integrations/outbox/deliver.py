@@ -50,11 +50,12 @@ def due(now: datetime | None = None) -> QuerySet[Operation]:
     now = now or timezone.now()
     earlier = Operation.objects.filter(
         integration=OuterRef("integration"), object_key=OuterRef("object_key"), id__lt=OuterRef("id"), status__in=Operation.OPEN
-    ).exclude(object_key="")
+    )
+    first = Q(object_key="") | ~Exists(earlier)  # what belongs to no object is not looked for: it would be compared with all of its kind
     waiting = Q(status__in=(OperationStatus.PENDING, OperationStatus.UNKNOWN), next_attempt_at__lte=now)
     left_behind = Q(status=OperationStatus.SENDING, lease_until__lt=now)
     switched_off = Q(integration__status=IntegrationStatus.INACTIVE)
-    return Operation.objects.filter(waiting | left_behind).exclude(Exists(earlier)).exclude(switched_off).order_by("id")
+    return Operation.objects.filter(waiting | left_behind).filter(first).exclude(switched_off).order_by("id")
 
 
 class LeaseLost(Exception):
