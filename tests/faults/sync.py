@@ -54,11 +54,11 @@ def trial(ground: world.Ground, quick: bool) -> bool:
             service.request_sync("menus", full=True)
             ended = world.settled(lambda: not SyncRun.objects.filter(status__in=SyncRun.OPEN).exists(), 240) and ended
         problems = differences(integration)
-    good = ended and not problems and not any(exits) and slowest <= 30
+    good = ended and not problems and not any(exits) and slowest <= 30 and not worker.locked_count
     runs = {run.pk: run.status for run in SyncRun.objects.all()}
     print(
         f"{ground} {items:,} records, {interruptions} interruptions: {len(runs)} runs, {sum(s == 'succeeded' for s in runs.values())} succeeded; "
-        f"slowest SIGTERM {slowest:.1f} s, exit codes {set(exits) or '-'}; {'; '.join(problems) or 'equal to the vendor'} "
+        f"slowest SIGTERM {slowest:.1f} s, exit codes {set(exits) or '-'}; “database is locked” {worker.locked_count} times; {'; '.join(problems) or 'equal to the vendor'} "
         f"({time.monotonic() - started:.0f} s) {'kept' if good else 'BROKEN'}",
         flush=True,
     )

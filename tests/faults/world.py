@@ -114,9 +114,14 @@ class Worker:
         self.process.terminate()
         self.process.wait(timeout=35)
 
+    @property
+    def locked_count(self) -> int:
+        """How often it said that the database is locked: a busy one is waited for."""
+        return self.said().count("is locked")
+
     def said(self) -> str:
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        log = self.log.fileno()
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")  # the worker writes where the file's own position is
 
 
 @contextmanager
