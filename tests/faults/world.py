@@ -84,12 +84,13 @@ class Worker:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Start it and wait for its first sign of life."""
+        """Start it and wait for its first sign of life. What kills it may be the first that it takes up: that is for `revive` to see."""
         from django.core.cache import cache
 
         cache.delete("worker_seen_at")
         process = subprocess.Popen(self.command, cwd=ROOT, env=environment(self.url), stderr=self.log)
-        if not settled(lambda: cache.get("worker_seen_at") is not None or process.poll() is not None, 60) or process.poll() is not None:
+        began = settled(lambda: cache.get("worker_seen_at") is not None or process.poll() is not None, 60)
+        if not began or process.poll() not in (None, -signal.SIGKILL):
             raise RuntimeError(f"the worker gave no sign of life:\n{self.said()}")
         return process
 
