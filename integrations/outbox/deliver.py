@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from integrations.exceptions import AuthenticationFailed, CircuitOpen, HospientError, ProviderError, RateLimited
-from integrations.models import IntegrationStatus, Operation, OperationStatus
+from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus
 from integrations.sync import health
 
 LEASE = timedelta(seconds=60)
@@ -54,8 +54,9 @@ def due(now: datetime | None = None) -> QuerySet[Operation]:
     first = Q(object_key="") | ~Exists(earlier)  # what belongs to no object is not looked for: it would be compared with all of its kind
     waiting = Q(status__in=(OperationStatus.PENDING, OperationStatus.UNKNOWN), next_attempt_at__lte=now)
     left_behind = Q(status=OperationStatus.SENDING, lease_until__lt=now)
-    switched_off = Q(integration__status=IntegrationStatus.INACTIVE)
-    return Operation.objects.filter(waiting | left_behind).filter(first).exclude(switched_off).order_by("id")
+    # Not as a join: `claim` has these conditions in its UPDATE, and PostgreSQL looks at them again only where they stand beside the row.
+    switched_off = Integration.objects.filter(status=IntegrationStatus.INACTIVE)
+    return Operation.objects.filter(waiting | left_behind).filter(first).exclude(integration__in=switched_off).order_by("id")
 
 
 class LeaseLost(Exception):
@@ -86,8 +87,8 @@ class Delivery:
                 error_code=WORKER_LOST, error_message="The worker stopped while it was at this operation.", hint=LOOK
             )
         claimed = (
-            Operation.objects.filter(pk__in=due(now).filter(pk=self.operation.pk).values("pk"))
-            .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+            due(now)
+            .filter(pk=self.operation.pk)
             .update(status=OperationStatus.SENDING, lease_owner=self.owner, lease_until=now + LEASE, attempts=F("attempts") + 1)
         )
         if claimed:

@@ -418,7 +418,8 @@ def due_runs(now: datetime | None = None) -> Any:
         Q(status=RunStatus.QUEUED) & (Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now))
         | Q(status=RunStatus.RUNNING, lease_until__lt=now)
     )
-    return due.exclude(mode=RunMode.REFRESH).exclude(integration__status=IntegrationStatus.INACTIVE)
+    # Not as a join: an UPDATE of what is due has its conditions beside the row then, where PostgreSQL looks at them again once a lock is had.
+    return due.exclude(mode=RunMode.REFRESH).exclude(integration__in=Integration.objects.filter(status=IntegrationStatus.INACTIVE))
 
 
 def close_lost_reads() -> int:

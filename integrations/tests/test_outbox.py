@@ -1,11 +1,14 @@
 """Pushing: one effect at the vendor, whatever fails in between."""
 
+import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from hotels.models import Hotel
@@ -146,6 +149,25 @@ def test_a_worker_killed_in_the_call_leaves_doubt_not_a_second_posting(operation
 def test_a_live_lease_keeps_others_away(operation: Operation) -> None:
     assert deliver.Delivery(operation, NATIVE, lambda *_: None).claim()
     assert not deliver.Delivery(operation, NATIVE, lambda *_: None).claim()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waited_for_another_worker_does_not_do_its_work_again(operation: Operation) -> None:
+    """The claim began when the operation was due, and gets its lock when it is done: it must look again."""
+    claims: list[bool] = []
+
+    def claim() -> None:
+        claims.append(deliver.Delivery(operation, NATIVE, lambda *_: None).claim())
+        connection.close()
+
+    late = threading.Thread(target=claim)
+    with transaction.atomic():
+        attempt(operation, Vendor())
+        late.start()
+        time.sleep(0.3)  # until it waits
+    late.join()
+    operation.refresh_from_db()
+    assert (claims, operation.status) == ([False], "done")
 
 
 def test_a_refusal_is_final_and_says_why(operation: Operation) -> None:
