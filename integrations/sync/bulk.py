@@ -6,8 +6,7 @@ are prepared once, and rows are plain tuples in that order. Called by the reconc
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -76,23 +75,15 @@ class Ids:
         return taken
 
 
-@contextmanager
-def lazy_commits() -> Iterator[None]:
-    """Let commits in this block return before PostgreSQL has flushed them to disk.
+def commit_lazily() -> None:
+    """Let this transaction's commit return before PostgreSQL has flushed it to disk.
 
     For the pages of a run only: should the database server crash, rows and checkpoint are lost together and read again. The run's last
-    commit comes after the block, is an ordinary one, and flushes all before it.
+    commit is an ordinary one, and flushes all before it.
     """
-    if connection.vendor != "postgresql":
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SET synchronous_commit TO off")
-    try:
-        yield
-    finally:
+    if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("RESET synchronous_commit")
+            cursor.execute("SET LOCAL synchronous_commit TO off")
 
 
 def hold(model: type[models.Model], pk: int) -> None:

@@ -5,6 +5,7 @@ the next one goes on from the checkpoint. The cursor is written only when the ru
 """
 
 import threading
+import time
 import uuid
 from array import array
 from bisect import bisect_left
@@ -47,6 +48,9 @@ DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
 DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
 _COMPARE_AT_ONCE = 2000
+TOGETHER_RECORDS, TOGETHER_SECONDS = 500, 0.2
+"""Pages are stored together up to so many records, as long as they come that fast: a page costs the database a score of round trips, however
+small it is. One of a vendor that is slower is stored at once, while the next is on its way."""
 
 
 class StreamFacts(Protocol):
@@ -205,24 +209,24 @@ class Runner:
         reconciler = Reconciler(self.run.integration, self.run)
         pages = self.pages(query)
         try:
-            with bulk.lazy_commits():
-                for page in pages:
-                    with transaction.atomic():
-                        self._store_page(reconciler, page)
-                    self.on_page(self.run)
-                    if self.stopping.is_set():
-                        raise SyncInterrupted()
+            for page, number in _together(pages):
+                with transaction.atomic():
+                    bulk.commit_lazily()
+                    self._store_page(reconciler, page, number)
+                self.on_page(self.run)
+                if self.stopping.is_set():
+                    raise SyncInterrupted()
         finally:
             pages.close()  # type: ignore[attr-defined]
 
-    def _store_page(self, reconciler: Reconciler, page: Page) -> None:
+    def _store_page(self, reconciler: Reconciler, page: Page, number: int) -> None:
         counts = reconciler.store(page.records)
         run = self.run
         before = run.checkpoint or {}
         self._reject(page, counts)
         self._save(
             checkpoint={"after": dict(page.checkpoint), "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor)},
-            page_count=run.page_count + 1,
+            page_count=run.page_count + number,
             total=page.total if page.total is not None else run.total,
             created_count=run.created_count + counts.created,
             updated_count=run.updated_count + counts.updated,
@@ -391,6 +395,35 @@ class Runner:
             records_failed=run.rejected_count,
             correlation_id=run.correlation_id,
         )
+
+
+def _together(pages: Iterator[Page]) -> Iterator[tuple[Page, int]]:
+    """Put pages that come fast into one, and yield each with the number of those it is made of. What came before an error is not lost."""
+    waiting: list[Page] = []
+    began = time.monotonic()
+    try:
+        for page in pages:
+            waiting.append(page)
+            if sum(len(one.records) for one in waiting) >= TOGETHER_RECORDS or time.monotonic() - began >= TOGETHER_SECONDS:
+                yield _joined(waiting), len(waiting)
+                waiting = []
+                began = time.monotonic()
+    except HospientError:
+        if waiting:
+            yield _joined(waiting), len(waiting)
+        raise
+    if waiting:
+        yield _joined(waiting), len(waiting)
+
+
+def _joined(pages: list[Page]) -> Page:
+    return Page(
+        records=[record for page in pages for record in page.records],
+        rejected=[rejected for page in pages for rejected in page.rejected],
+        checkpoint=pages[-1].checkpoint,
+        cursor=next((page.cursor for page in reversed(pages) if page.cursor is not None), None),
+        total=next((page.total for page in reversed(pages) if page.total is not None), None),
+    )
 
 
 def park(run: SyncRun, error: HospientError) -> None:

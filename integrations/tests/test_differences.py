@@ -433,7 +433,9 @@ class TestSplitting:
                 split_guest(ExternalReference.objects.get(external_id="003", record_type="guest"))
 
         message = records.ChatMessage(guest_external_id="003", external_id="M2", message="And soap?")
-        Feed(crm).run([message], [replace(message, external_id="M3")], stream="chat_messages", mode=RunMode.BACKFILL, on_page=split)
+        Feed(crm).run(
+            [message], [replace(message, external_id="M3")], stream="chat_messages", mode=RunMode.BACKFILL, slowly=True, on_page=split
+        )
         assert not ChatMessage.objects.filter(guest=joined).exists()
 
     def test_staff_s_own_words_stay_with_the_guest(self, joined: Guest, committed: Committed) -> None:

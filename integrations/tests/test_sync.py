@@ -255,14 +255,25 @@ class TestEnding:
 
     def test_a_stop_signal_hands_the_run_back_after_the_page_in_hand(self, feed: Feed) -> None:
         stopping = threading.Event()
-        run = feed.run(menu(1), menu(2), stopping=stopping, on_page=lambda run: stopping.set())
+        run = feed.run(menu(1), menu(2), slowly=True, stopping=stopping, on_page=lambda run: stopping.set())
         assert (run.status, run.page_count, MenuItem.objects.count()) == (RunStatus.QUEUED, 1, 1)
         assert due_runs().filter(pk=run.pk).exists()
+
+    def test_pages_that_come_fast_are_stored_together(self, feed: Feed) -> None:
+        stored: list[tuple[int, int]] = []
+        pages = [menu(*range(start, start + 100)) for start in range(0, 1200, 100)]
+        run = feed.run(*pages, on_page=lambda run: stored.append((run.page_count, MenuItem.objects.count())))
+        assert stored == [(5, 500), (10, 1000), (12, 1200)]
+        assert (run.status, run.checkpoint["after"]) == (RunStatus.SUCCEEDED, {"page": 11})
+
+    def test_pages_that_came_before_an_error_are_stored(self, feed: Feed) -> None:
+        run = feed.run(menu(1), menu(2), ProviderUnavailable())
+        assert (run.status, run.page_count, run.checkpoint["after"], MenuItem.objects.count()) == (RunStatus.FAILED, 2, {"page": 1}, 2)
 
     def test_pages_seen_before_an_interruption_are_not_taken_for_deleted(self, feed: Feed) -> None:
         feed.run(menu(*range(20)))
         stopping = threading.Event()
-        feed.run(menu(*range(10)), menu(*range(10, 20)), stopping=stopping, on_page=lambda run: stopping.set())
+        feed.run(menu(*range(10)), menu(*range(10, 20)), slowly=True, stopping=stopping, on_page=lambda run: stopping.set())
         run = feed.run(menu(*range(10, 20)))
         assert (run.status, run.deleted_count, run.unchanged_count) == (RunStatus.SUCCEEDED, 0, 20)
         assert SyncPage.objects.count() == 0
@@ -290,7 +301,7 @@ class TestOneAtATime:
         def steal(run: SyncRun) -> None:
             SyncRun.objects.filter(pk=run.pk).update(lease_owner="00000000-0000-0000-0000-000000000001")
 
-        feed.run(menu(1), menu(2), on_page=steal)
+        feed.run(menu(1), menu(2), slowly=True, on_page=steal)
         assert MenuItem.objects.count() == 1
 
 
