@@ -57,6 +57,8 @@ def deliver(ground: world.Ground, slug: str, count: int, kills: int) -> bool:
         f"({time.monotonic() - started:.0f} s) {'kept' if good else 'BROKEN'}",
         flush=True,
     )
+    if not good:
+        print(worker.said()[-5000:], flush=True)
     return good
 
 

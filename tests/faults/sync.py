@@ -62,6 +62,8 @@ def trial(ground: world.Ground, quick: bool) -> bool:
         f"({time.monotonic() - started:.0f} s) {'kept' if good else 'BROKEN'}",
         flush=True,
     )
+    if not good:
+        print(worker.said()[-5000:], flush=True)
     return good
 
 
