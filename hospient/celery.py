@@ -36,6 +36,8 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
+    # After a lost connection a job's thread would ask the broker for something while the consumer's thread does: both wait for ever.
+    worker_enable_prefetch_count_reduction=False,
     worker_enable_remote_control=False,
 )
 
