@@ -67,7 +67,8 @@ class Ids:
             block = self._blocks.setdefault(model, [])
             if len(block) < count:
                 cursor.execute(
-                    "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+                    "WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS name)"  # looked up once, not for each
+                    " SELECT nextval(name) FROM ids, generate_series(1, %s)",
                     [f'"{table}"', max(count, _ID_BLOCK)],
                 )
                 block.extend(row[0] for row in cursor)

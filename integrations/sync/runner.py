@@ -48,7 +48,7 @@ DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
 DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
 _COMPARE_AT_ONCE = 2000
-TOGETHER_RECORDS, TOGETHER_SECONDS = 500, 0.2
+TOGETHER_RECORDS, TOGETHER_SECONDS = 1000, 0.2
 """Pages are stored together up to so many records, as long as they come that fast: a page costs the database a score of round trips, however
 small it is. One of a vendor that is slower is stored at once, while the next is on its way."""
 

@@ -261,9 +261,9 @@ class TestEnding:
 
     def test_pages_that_come_fast_are_stored_together(self, feed: Feed) -> None:
         stored: list[tuple[int, int]] = []
-        pages = [menu(*range(start, start + 100)) for start in range(0, 1200, 100)]
+        pages = [menu(*range(start, start + 200)) for start in range(0, 2400, 200)]
         run = feed.run(*pages, on_page=lambda run: stored.append((run.page_count, MenuItem.objects.count())))
-        assert stored == [(5, 500), (10, 1000), (12, 1200)]
+        assert stored == [(5, 1000), (10, 2000), (12, 2400)]
         assert (run.status, run.checkpoint["after"]) == (RunStatus.SUCCEEDED, {"page": 11})
 
     def test_pages_that_came_before_an_error_are_stored(self, feed: Feed) -> None:

@@ -648,13 +648,15 @@ class TestLog:
 
 
 class Paged(Vendor):
-    """Three pages with a cursor."""
+    """Pages with a cursor."""
+
+    count = 3
 
     @route("GET", "/list")
     def list(self, request: SimRequest) -> SimResponse:
         page = int(request.arg("cursor", "0"))
         self.seen.append(request)
-        return SimResponse(json={"page": page, "cursor": str(page + 1) if page < 2 else ""})
+        return SimResponse(json={"page": page, "cursor": str(page + 1) if page < self.count - 1 else ""})
 
     def handle(self, request: SimRequest) -> SimResponse:
         return self.list(request) if request.path == "/list" else super().handle(request)
@@ -690,7 +692,7 @@ class TestPages:
         assert [answer.json()["page"] for answer in pages] == [2]
         assert len(vendor.seen) == 3
 
-    def test_only_raw_http_leaves_the_callers_thread(self, vendor: Paged) -> None:
+    def test_only_the_exchange_leaves_the_callers_thread(self, vendor: Paged) -> None:
         threads: set[int] = set()
         note = lambda *args, **more: threads.add(threading.get_ident())  # noqa: E731
 
@@ -700,10 +702,33 @@ class TestPages:
 
         watcher = Refusing(99, CircuitOpen)
         watcher.before = watcher.acquire = watcher.success = note  # type: ignore[method-assign]
-        rules = ErrorRules(read=lambda answer: (note(), ("", ""))[1], in_success=True)
-        desk = Desk(vendor.url, breaker=watcher, budget=watcher, log=note, auth=Watching({}), errors=rules)
+        desk = Desk(vendor.url, breaker=watcher, budget=watcher, log=note, auth=Watching({}))
         assert len(list(self.pages(desk))) == 3
         assert threads == {threading.get_ident()}
+
+    def test_a_long_list_is_looked_ahead_further(self, vendor: Paged, desk: Desk) -> None:
+        vendor.count = 20
+        pages = self.pages(desk)
+        for given, under_way in ((1, 1), (2, 2), (3, 3), (4, 4), (5, 4)):
+            next(pages)
+            wait_until(lambda expected=given + under_way: len(vendor.seen) == expected)
+        assert [answer.json()["page"] for answer in pages] == list(range(5, 20))
+        assert len(vendor.seen) == len(desk.log) == 20
+
+    def test_pages_fetched_ahead_carry_the_correlation_id(self, vendor: Paged, desk: Desk) -> None:
+        vendor.count = 8
+        with correlation.bind("c-1"):
+            list(self.pages(desk))
+        assert {request.headers["x-correlation-id"] for request in vendor.seen} == {"c-1"}
+
+    def test_failure_far_ahead_is_repeated_when_its_turn_comes(self, vendor: Paged, desk: Desk) -> None:
+        vendor.count = 8
+        pages = self.pages(desk)
+        [next(pages) for _ in range(3)]
+        wait_until(lambda: len(vendor.seen) == 6)
+        vendor.fail("status", status=503, times=1)
+        assert [answer.json()["page"] for answer in pages] == [3, 4, 5, 6, 7]
+        assert [exchange.status for exchange in desk.log] == ["success"] * 6 + ["failed"] + ["success"] * 2
 
     def test_failure_of_a_page_fetched_ahead_is_repeated(self, vendor: Paged, desk: Desk) -> None:
         pages = self.pages(desk)

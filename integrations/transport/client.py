@@ -7,10 +7,9 @@ Services build a client for an integration and hand it to the vendor's provider,
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Unpack
 from urllib.parse import urlsplit
 
@@ -35,6 +34,7 @@ from integrations.transport.auth import Auth, check_header
 from integrations.transport.breaker import Breaker
 from integrations.transport.budget import Budget
 from integrations.transport.errors import CallFacts, ErrorRules, from_answer, from_failure, from_refusal, shown_body
+from integrations.transport.look_ahead import Attempt, LookAhead, Permit
 from integrations.transport.request import Call, CallOptions, prepare
 from integrations.transport.response import Response
 from integrations.transport.retry import backoff_seconds, spread_seconds
@@ -81,16 +81,6 @@ class Exchange:
     correlation_id: str
     status: str
     """`success` or `failed`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
-    """A request on its way; `outcome` waits for what comes of it."""
-
-    request: WireRequest
-    url: str
-    flight: Flight
-    outcome: Callable[[], tuple[Outcome, Response]]
 
 
 @dataclass(slots=True)
@@ -156,39 +146,39 @@ class Client:
         limit: int = 100_000,
         **options: Unpack[CallOptions],
     ) -> Iterator[Response]:
-        """Yield the answers of a list that comes in pages, and fetch the next one while the caller works on this one.
+        """Yield the answers of a list that comes in pages, and fetch the next ones while the caller works on this one.
 
-        `next_request(answer)` returns the arguments of `call` that differ from the first request's, or None at the end. A new `path`
-        without `params` is a link that the vendor made: the first request's params do not go with it.
+        `next_request(answer)` returns the arguments of `call` that differ from the first request's, or None at the end; it may be called
+        on another thread. A new `path` without `params` is a link that the vendor made: the first request's params do not go with it.
         """
         call = prepare(method, path, name=name, **options)
-        seen: set[int] = set()
-        ahead: _Attempt | None = None
-        background = ThreadPoolExecutor(1, "look-ahead")
+        seen = {hash((call.path, call.body))}
+
+        def following(answer: Response) -> Call | None:
+            if (change := next_request(answer)) is None:
+                return None
+            link = {"params": None} if "path" in change else {}
+            call = prepare(**{"method": method, "path": path, "name": name, **options, **link, **change})
+            self._check_progress(call, seen, limit)
+            seen.add(hash((call.path, call.body)))
+            return call
+
+        ahead = LookAhead(following=following, permit=partial(self._permit, patience=0), send=self._send, is_good=self._is_good)
+        attempt: Attempt | None = None
         try:
             while True:
-                seen.add(hash((call.path, call.body)))
-                answer, ahead = self._finish(call, ahead), None
-                if (change := next_request(answer)) is None:
-                    yield answer
-                    return
-                link = {"params": None} if "path" in change else {}
-                call = prepare(**{"method": method, "path": path, "name": name, **options, **link, **change})
-                obstacle: HospientError | None = None
+                answer = self._finish(call, attempt)
                 try:
-                    self._check_progress(call, seen, limit)
-                    ahead = self._start(call, _Tries(), patience=0, background=background)
-                except RetryableProviderError:
-                    pass  # an open breaker, no budget left: met again when its turn comes
-                except HospientError as error:
-                    obstacle = error  # this page is good all the same
+                    after = ahead.after(answer)
+                except HospientError:
+                    yield answer  # this page is good all the same
+                    raise
                 yield answer
-                if obstacle:
-                    raise obstacle
+                if after is None:
+                    return
+                call, attempt = after
         finally:
-            if ahead:
-                ahead.flight.abort()
-            background.shutdown(wait=False)
+            ahead.close()
 
     def _check_progress(self, call: Call, seen: set[int], limit: int) -> None:
         if hash((call.path, call.body)) in seen:
@@ -205,25 +195,21 @@ class Client:
 
     # --- one call, over all its attempts ---------------------------------------------------------------------------------------
 
-    def _finish(self, call: Call, attempt: _Attempt | None = None) -> Response:
+    def _finish(self, call: Call, attempt: Attempt | None = None) -> Response:
         """See `call` through: repeat it where that is safe, sign in anew once. `attempt` is its first one, if already under way."""
         tries = _Tries()
         error: HospientError | None = None
         while True:
             try:
-                attempt = attempt or self._start(call, tries, patience=self._policy.max_wait_seconds)
+                attempt = attempt or self._start(call, tries)
             except RetryableProviderError as refusal:
                 # If the breaker opened only now, what the vendor did says more.
                 raise error or refusal from None
             tries.number += 1
             outcome, response = attempt.outcome()
             tries.seconds += outcome.seconds
-            facts = self._facts(call, attempt.request.origin[1])
-            if outcome.failure:
-                error = from_failure(outcome.failure, facts, sent=outcome.sent)
-            else:
-                error = from_answer(response, self._errors, call.expect, facts, self._clock())
-            self._record(call, attempt, outcome, response, error, tries.number)
+            error = self._error(attempt, outcome, response)
+            self._record(attempt, outcome, response, error, tries.number)
             if error is None:
                 return response
             if self._renews(call, attempt, error, tries):
@@ -232,9 +218,16 @@ class Client:
                 self._pause(call, error, tries)
             attempt = None
 
-    def _start(self, call: Call, tries: _Tries, *, patience: float, background: ThreadPoolExecutor | None = None) -> _Attempt:
-        """Send an attempt on its way, if breaker and budget let it; in the background, if there is one."""
-        request, url = self._address(call)
+    def _start(self, call: Call, tries: _Tries) -> Attempt:
+        return self._send(call, self._permit(call, patience=self._policy.max_wait_seconds), self._policy.total_seconds - tries.seconds)
+
+    def _permit(self, call: Call, *, patience: float) -> Permit:
+        """Sign a request in, and have breaker and budget let it pass."""
+        headers: MutableMapping[str, str] = HTTPHeaderDict()
+        if correlation_id := correlation.current():
+            headers["X-Correlation-ID"] = correlation_id
+        if call.signs_in:
+            self._auth.apply(headers, self._sign_in)
         try:
             if self._breaker:
                 self._breaker.before()
@@ -242,11 +235,16 @@ class Client:
                 self._budget.acquire(patience)
         except RetryableProviderError as refusal:
             raise from_refusal(refusal, self._facts(call)) from None
+        return headers
+
+    def _send(self, call: Call, permit: Permit, seconds: float | None = None) -> Attempt:
+        """Make an attempt of at most so many seconds. It goes out when its outcome is asked for."""
+        request, url = self._address(call, permit)
         policy = self._policy
         flight = Flight(
             connect_seconds=policy.connect_seconds,
             read_seconds=policy.read_seconds,
-            total_seconds=policy.total_seconds - tries.seconds,
+            total_seconds=policy.total_seconds if seconds is None else seconds,
         )
 
         def exchange() -> tuple[Outcome, Response]:
@@ -260,14 +258,20 @@ class Client:
                 operation=call.name,
                 maybe_done=not call.is_safe,
             )
-            if background and response.content:
-                with suppress(UnexpectedResponse):
-                    response.json()  # decoded in the background too, and kept
             return outcome, response
 
-        return _Attempt(request=request, url=url, flight=flight, outcome=background.submit(exchange).result if background else exchange)
+        return Attempt(call=call, request=request, url=url, flight=flight, outcome=exchange)
 
-    def _renews(self, call: Call, attempt: _Attempt, error: HospientError, tries: _Tries) -> bool:
+    def _error(self, attempt: Attempt, outcome: Outcome, response: Response) -> HospientError | None:
+        facts = self._facts(attempt.call, attempt.request.origin[1])
+        if outcome.failure:
+            return from_failure(outcome.failure, facts, sent=outcome.sent)
+        return from_answer(response, self._errors, attempt.call.expect, facts, self._clock())
+
+    def _is_good(self, attempt: Attempt, outcome: Outcome, response: Response) -> bool:
+        return self._error(attempt, outcome, response) is None
+
+    def _renews(self, call: Call, attempt: Attempt, error: HospientError, tries: _Tries) -> bool:
         """Sign in anew after a 401, once. That is safe for a write too: a 401 did nothing."""
         is_curable = isinstance(error, AuthenticationFailed) and error.status == 401 and not isinstance(error, ReauthorizationRequired)
         if not call.signs_in or tries.has_renewed or not is_curable:
@@ -295,15 +299,12 @@ class Client:
 
     # --- addresses and headers -------------------------------------------------------------------------------------------------
 
-    def _address(self, call: Call) -> tuple[WireRequest, str]:
+    def _address(self, call: Call, permit: Permit) -> tuple[WireRequest, str]:
         """Return the request as it goes out, and its address."""
         headers: MutableMapping[str, str] = HTTPHeaderDict(
             {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": USER_AGENT}
         )
-        if correlation_id := correlation.current():
-            headers["X-Correlation-ID"] = correlation_id
-        if call.signs_in:
-            self._auth.apply(headers, self._sign_in)
+        headers.update(permit)
         base_url = (call.signs_in and self._auth.base_url) or self._base_url
         url = call.path if call.path.startswith(("https://", "http://")) else f"{base_url.rstrip('/')}/{call.path.lstrip('/')}"
         # Without its query, which is ours, already encoded, and as long as a list of ids makes it.
@@ -339,10 +340,9 @@ class Client:
             host=host,
         )
 
-    def _record(
-        self, call: Call, attempt: _Attempt, outcome: Outcome, response: Response, error: HospientError | None, number: int
-    ) -> None:
+    def _record(self, attempt: Attempt, outcome: Outcome, response: Response, error: HospientError | None, number: int) -> None:
         """Tell the breaker and the log."""
+        call = attempt.call
         if self._breaker and isinstance(error, ProviderUnavailable):
             self._breaker.failure()
         elif self._breaker and not isinstance(error, EgressBlocked):

@@ -33,6 +33,7 @@ class Command(BaseCommand):
         self.asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
+        engines.spare_garbage_collection()
         engine = engines.chosen(threads)
         engine.start()
         logger.info("worker_started engine=%s threads=%s pid=%s", type(engine).__name__, threads, os.getpid())
