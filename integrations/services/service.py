@@ -36,7 +36,8 @@ from integrations.services.base import Provider
 from integrations.services.connect import LogBook, provider_for
 from integrations.services.references import References
 from integrations.sync import health, schedule
-from integrations.sync.reconcile import Counts, Reconciler
+from integrations.sync.known import Counts
+from integrations.sync.reconcile import Reconciler
 from integrations.sync.runner import Runner
 from integrations.transport import correlation
 

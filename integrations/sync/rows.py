@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from integrations.records import Record
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.bulk import JSONText
 
+Related = Mapping[str, Mapping[str, int]]
+"""Relation or link of a record -> external id -> primary key of the hotel's row."""
 ID_LENGTH = 192
 """Of a vendor's id."""
 MAX_BIGINT = 2**63
@@ -92,7 +95,7 @@ class Table:
         ranges = BaseDatabaseOperations.integer_field_ranges  # PostgreSQL's; SQLite would take more
         self._numbers = [(n, *ranges[c.get_internal_type()]) for n, c in self.fields.items() if isinstance(c, models.IntegerField)]
 
-    def values(self, record: Record, related: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:
+    def values(self, record: Record, related: Related) -> tuple[Any, ...]:
         """Return the values of `content`; `related` maps a relation and an external id to the hotel's row."""
         return (*self._copied(record)[:-1], *(related[name].get(getattr(record, name)) for name in self.binding.relations))
 
@@ -120,6 +123,13 @@ class Table:
                     raise RecordRejected(f"{name} holds {why}.")
 
 
+def base_of(binding: Binding, name: str, column: models.Field, base: Mapping[str, Any], ours: Mapping[str, Any], related: Related) -> Any:
+    """Return what the vendor told of a field before. What it never told was the hotel's all the time, and is no edit."""
+    if name not in base:
+        return ours[column.column]
+    return related[name].get(base[name]) if name in binding.relations else base[name]
+
+
 def unstorable(value: Any) -> str:
     """Say what of a value a database cannot hold; empty if it can."""
     if isinstance(value, dict):
@@ -139,3 +149,8 @@ def _is_unicode(text: str) -> bool:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
+
+
+# Both are made once for each record type and process.
+table_of = lru_cache(maxsize=None)(Table)
+encoder_of = lru_cache(maxsize=None)(encoder)

@@ -37,7 +37,8 @@ from integrations.models import (
 )
 from integrations.records import Page, Record, StreamQuery
 from integrations.sync import bulk, health
-from integrations.sync.reconcile import Counts, Reconciler
+from integrations.sync.known import Counts
+from integrations.sync.reconcile import Reconciler
 
 LEASE = timedelta(seconds=60)
 """How long a run stays with a worker that no longer gives a sign of life."""
