@@ -310,14 +310,18 @@ class Runner:
         return "; ".join(waiting)
 
     def _missing(self, record_type: str, known: Any) -> Iterator[str]:
-        seen = array("Q")
+        # In 256 parts by their first byte, so that sorting, which makes objects of numbers, holds few of them at a time.
+        parts = [array("Q") for _ in range(256)]
         for digests in SyncPage.objects.filter(run=self.run, record_type=record_type).values_list("digests", flat=True).iterator():
-            seen.frombytes(bytes(digests))
-        ordered = array("Q", sorted(seen))
+            for digest in array("Q", bytes(digests)):
+                parts[digest >> 56].append(digest)
+        for number, part in enumerate(parts):
+            parts[number] = array("Q", sorted(part))
         for external_id in known.values_list("external_id", flat=True).iterator(chunk_size=_COMPARE_AT_ONCE):
             digest = _digest(external_id)
-            place = bisect_left(ordered, digest)
-            if place == len(ordered) or ordered[place] != digest:
+            part = parts[digest >> 56]
+            place = bisect_left(part, digest)
+            if place == len(part) or part[place] != digest:
                 yield external_id
 
     # --- the end ---------------------------------------------------------------------------------------------------------------
