@@ -13,7 +13,6 @@ import json
 import os
 import re
 import secrets
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -82,8 +81,7 @@ class LeanDoor:
             # What is loaded by now stays: the collector need not walk through it again and again while requests wait.
             gc.collect()
             gc.freeze()
-            # The thread that writes waits for the one that checks to let go of the interpreter; five milliseconds are longer than a commit.
-            sys.setswitchinterval(0.0005)
+            gc.set_threshold(50_000, 20, 20)
             await send({"type": "lifespan.startup.complete"})
         for thread in (self._writer, self._reader):
             thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
@@ -96,30 +94,30 @@ class LeanDoor:
             return await self._health() if _HEALTH.fullmatch(scope["path"]) else _NOT_FOUND
         if scope["method"] != "POST":
             return _NOT_ALLOWED
-        headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-        head = Delivery(
-            integration_id=int(target[1]),
-            headers=headers,
-            body=b"",
-            received_at=datetime.now(UTC),
-            path_secret=target[2] or "",
-            address=client_address((scope.get("client") or ("",))[0], headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES),
-            correlation_id=f"{self._run}{next(self._count):012x}",
-        )
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if len(headers) < len(scope["headers"]):
+            headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+        integration_id, path_secret = int(target[1]), target[2] or ""
+        body = b""
         try:
-            facts = self.ingest.facts.peek(head.integration_id) or await self._facts(head.integration_id)
+            facts = self.ingest.facts.peek(integration_id) or await self._facts(integration_id)
             try:
-                self.ingest.admit(head, facts)
+                self.ingest.admit(headers, facts)
                 body = await self._read(receive)
-                checked = self.ingest.check(head._replace(body=body), facts)
+                checked = self.ingest.check(self._delivery(scope, integration_id, path_secret, headers, body), facts)
             except WebhookRejected as error:
-                outcome = self.ingest.refuse(error, head, facts)
+                outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, body), facts)
                 if self.ingest.refusals.is_due:
                     await self._on_thread(self.ingest.refusals.write)
                 return outcome
         except DatabaseError:
             return UNAVAILABLE
         return await self._settled(checked)
+
+    def _delivery(self, scope: Scope, integration_id: int, path_secret: str, headers: dict[str, str], body: bytes) -> Delivery:
+        peer = scope["client"][0] if scope.get("client") else ""
+        address = client_address(peer, headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES)
+        return Delivery(integration_id, headers, body, datetime.now(UTC), path_secret, address, f"{self._run}{next(self._count):012x}")
 
     async def _health(self) -> Outcome:
         try:
@@ -143,13 +141,22 @@ class LeanDoor:
     # --- reading in time -------------------------------------------------------------------------------------------------------
 
     async def _read(self, receive: Receive) -> bytes:
-        """Read the body within the time it may take. Raises what `_body` raises, and BodyTooSlow."""
+        """Read the body, no more of it than is allowed, in no more time. Raises PayloadTooLarge, BodyIncomplete or BodyTooSlow."""
         task = cast(asyncio.Task, asyncio.current_task())
         self._readers[task] = time.monotonic()
         if not self._is_watching:
             self._watch()
         try:
-            return await _body(receive)
+            body, has_more = bytearray(), True
+            while has_more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise BodyIncomplete()
+                body += message.get("body", b"")
+                if len(body) > settings.WEBHOOK_MAX_BYTES:
+                    raise PayloadTooLarge()
+                has_more = message.get("more_body")
+            return bytes(body)
         except asyncio.CancelledError as stop:
             if stop.args != (BodyTooSlow.code,):
                 raise
@@ -200,22 +207,6 @@ def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
         logger.exception("Webhooks could not be stored; their senders were asked to try again.")
         connection.close()
         raise
-
-
-async def _body(receive: Receive) -> bytes:
-    """Read the body, no more of it than is allowed. Raises PayloadTooLarge or BodyIncomplete."""
-    parts: list[bytes] = []
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BodyIncomplete()
-        parts.append(message.get("body", b""))
-        length += len(parts[-1])
-        if length > settings.WEBHOOK_MAX_BYTES:
-            raise PayloadTooLarge()
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def _send(outcome: Outcome, send: Send) -> None:

@@ -77,7 +77,7 @@ class Ingest:
         try:
             facts = self.facts.get(head.integration_id)
             try:
-                self.admit(head, facts)
+                self.admit(head.headers, facts)
                 delivery = head._replace(body=read(settings.WEBHOOK_MAX_BYTES + 1))
                 return self.settle([self.check(delivery, facts)])[0]
             except WebhookRejected as error:
@@ -89,23 +89,24 @@ class Ingest:
             logger.exception("A webhook could not be stored; the vendor was asked to send it again.")
             return UNAVAILABLE
 
-    def admit(self, head: Delivery, facts: Facts) -> None:
+    def admit(self, headers: Mapping[str, str], facts: Facts) -> None:
         """Refuse what can be refused before the body is read. Raises WebhookRejected."""
         if facts.exists and (seconds := self.limiter.closed_for(facts.integration_id, facts.kind)):
             raise RateExceeded(seconds)
-        length = head.headers.get("content-length", "0")
+        length = headers.get("content-length", "0")
         if not length.isdecimal():
             raise BodyIncomplete()
         if len(length) > 12 or int(length) > settings.WEBHOOK_MAX_BYTES:
             raise PayloadTooLarge()
-        if head.headers.get("content-encoding", "identity") != "identity":
+        if headers.get("content-encoding", "identity") != "identity":
             raise BodyCompressed()
 
     def check(self, delivery: Delivery, facts: Facts) -> Checked:
         """Verify a delivery over its bytes, then read it. Raises WebhookRejected."""
-        if len(delivery.body) > settings.WEBHOOK_MAX_BYTES:
+        length = len(delivery.body)
+        if length > settings.WEBHOOK_MAX_BYTES:
             raise PayloadTooLarge()
-        if int(delivery.headers.get("content-length") or len(delivery.body)) != len(delivery.body):
+        if int(delivery.headers.get("content-length") or length) != length:
             raise BodyIncomplete()
         verifier = self._verify(delivery, facts)
         decoded = verifier.decode(delivery.body)
@@ -173,7 +174,7 @@ def _refuse(error: WebhookRejected, correlation_id: str) -> Outcome:
 def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list[InboundEvent] | None:
     """Read the events of an authentic body; None if the provider cannot make sense of it."""
     try:
-        return parse(dict(headers), decoded)
+        return parse(headers, decoded)
     except WebhookRejected:
         raise
     except Exception:
