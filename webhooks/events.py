@@ -119,10 +119,17 @@ def outline(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
             event_id=_text(body.get("event_id")),
             occurred_at=_moment(body.get("occurred_at") or body.get("timestamp")),
             object_type=effect.object_type if effect else "",
-            object_id=next((found for name in effect.names if (found := _text(data.get(name)))), "") if effect else "",
+            object_id=_object_id(effect, data) if effect else "",
             refresh=effect.streams if effect else (),
         )
     ]
+
+
+def _object_id(effect: Effect, data: Mapping[str, Any]) -> str:
+    for name in effect.names:
+        if found := _text(data.get(name)):
+            return found
+    return ""
 
 
 def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[InboundEvent]:

@@ -185,36 +185,40 @@ def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list
 
 def _row(delivery: Delivery, facts: Facts, verifier: Verifier, decoded: Any) -> Row:
     text = delivery.body.decode() if verifier.keeps_body else json.dumps(decoded)
-    return row_of(
-        read_events(facts.parsers.outline(verifier.name), delivery.headers, decoded) or [],
-        own_id=delivery.headers.get(verifier.id_header, "") if verifier.id_header else "",
-        integration_id=facts.integration_id,
-        verified_by=verifier.name,
-        headers={name: value for name, value in delivery.headers.items() if _is_kept(name)},
-        body=without_card_data(text),
-        correlation_id=delivery.correlation_id,
-        received_at=delivery.received_at,
+    events = read_events(facts.parsers.outline(verifier.name), delivery.headers, decoded) or []
+    event_id, event_type, object_key = _named(events, delivery.headers.get(verifier.id_header, "") if verifier.id_header else "")
+    return Row(  # by place: this is done for every delivery
+        facts.integration_id,
+        event_id,
+        event_type,
+        object_key,
+        verifier.name,
+        len(events) > 1,
+        None,
+        {name: value for name, value in delivery.headers.items() if _is_kept(name)},
+        without_card_data(text),
+        delivery.correlation_id,
+        delivery.received_at,
     )
 
 
-def row_of(events: Sequence[InboundEvent], *, own_id: str = "", batch_id: int | None = None, **columns: Any) -> Row:
+def row_of(events: Sequence[InboundEvent], *, batch_id: int | None = None, **columns: Any) -> Row:
     """Return the row for what one body carries: one event, several (a batch), or nothing a provider can read."""
+    event_id, event_type, object_key = _named(events)
+    return Row(event_id=event_id, event_type=event_type, object_key=object_key, is_batch=len(events) > 1, batch_id=batch_id, **columns)
+
+
+def _named(events: Sequence[InboundEvent], own_id: str = "") -> tuple[str, str, str]:
+    """Return the id, the type and the object key that events of one body are stored under."""
     if len(events) == 1:
-        event = events[0]
+        [event] = events
         event_id, event_type, object_key = event.event_id or own_id or uuid.uuid4().hex, event.event_type, object_key_of(event)
     else:
         # The vendor's next try has the same events in it, and is known by them.
         ids = [event.event_id for event in events]
         event_id = own_id or (f"batch-{_digest(' '.join(ids))}" if ids and all(ids) else uuid.uuid4().hex)
         event_type, object_key = ", ".join(sorted({event.event_type for event in events})), ""
-    return Row(
-        event_id=fit(event_id, 192),
-        event_type=event_type[:120],
-        object_key=fit(object_key, 240),
-        is_batch=len(events) > 1,
-        batch_id=batch_id,
-        **columns,
-    )
+    return fit(event_id, 192), event_type[:120], fit(object_key, 240)
 
 
 def child_ids(batch_event_id: str, events: Sequence[InboundEvent]) -> list[str]:
