@@ -318,3 +318,19 @@ class TestTwentyWorkers:
         store._token = obtain(lambda method, path, **more: client.call(method, path, name="x", auth=False, **more), store.load())
         assert len(list(pages)) == 3
         assert bank.issued == 2
+
+    def test_pages_fetched_ahead_after_a_renewal_carry_the_new_token(self, bank: Bank) -> None:
+        bank.issued = 1
+        log: list[Any] = []
+        store = MemoryTokenStore(Token(access_token="access-1", refresh_token="refresh-1"))
+        client = desk(bank.url, signed(store), log=log.append)
+        numbers = iter(range(1, 20))
+        pages = client.pages(
+            "GET", "/menu", name="menus", next_request=lambda answer: {"params": {"n": n}} if (n := next(numbers, 0)) else None
+        )
+        given = [next(pages) for _ in range(6)]
+        while len(bank.seen) < 10:
+            time.sleep(0.005)
+        store._token = obtain(lambda method, path, **more: client.call(method, path, name="x", auth=False, **more), store.load())
+        assert len([*given, *pages]) == 20
+        assert [entry.http_status for entry in log if entry.status == "failed"] == [401]

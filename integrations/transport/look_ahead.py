@@ -67,6 +67,7 @@ class LookAhead:
         self._given += 1
         with self._lock:
             if not self._under_way and self._followed is not answer:
+                self._permits.clear()  # it came at another attempt, maybe signed in anew: what was obtained before would fail in the same way
                 self._follow(answer)
         self._obtain_permits()
         with self._lock:
