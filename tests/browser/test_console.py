@@ -56,7 +56,10 @@ def test_a_vendor_is_connected_tested_first_and_saved(page: "sync_api.Page", squ
     expect(page.locator("#outcome")).to_contain_text("The connection works.")
 
 
-def test_a_sync_shows_its_progress_and_ends_in_words_without_reloading(page: "sync_api.Page", till: Integration) -> None:
+def test_a_sync_shows_its_progress_and_ends_in_words_without_reloading(
+    page: "sync_api.Page", till: Integration, square: RunningSimulator
+) -> None:
+    square.simulator.fail("slow", seconds=0.3, times=100)  # pages that come faster are stored together
     page.goto(f"/admin/integrations/integration/{till.pk}/change/")
     row = page.get_by_role("row", name=re.compile("Menu items"))
     row.get_by_role("button", name="Sync", exact=True).click()
