@@ -45,7 +45,8 @@ def deliver(ground: world.Ground, slug: str, count: int, kills: int) -> bool:
             vendor.simulator.faults.clear()  # the vendor recovers; what is in doubt now has to come right
             Operation.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=None)
             Operation.objects.filter(status__in=("pending", "unknown")).update(next_attempt_at="2000-01-01T00:00:00Z")
-            world.settled(lambda: not open_ones.exists(), 60 + 0.6 * count)
+            # A job that was lost with the broker is handed out again a minute later; it may happen twice.
+            world.settled(lambda: not open_ones.exists(), 150 + 0.6 * count)
         statuses: dict[str, int] = {}
         for operation in Operation.objects.filter(pk__in=[operation.pk for operation in operations]):
             statuses[operation.status] = statuses.get(operation.status, 0) + 1
