@@ -81,7 +81,7 @@ def measure(url: str, module: str, *arguments: Any) -> dict[str, Any]:
 @contextmanager
 def timed() -> Iterator[dict[str, float]]:
     """Yield a dict that has `seconds` and `peak_mb` after the block."""
-    from hospient.engines import spare_garbage_collection
+    from integrations.garbage import spare_garbage_collection
 
     spare_garbage_collection()  # as a worker does
     found: dict[str, float] = {}

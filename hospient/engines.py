@@ -4,7 +4,6 @@ Which one is one setting, TASKS_BACKEND; the rest of Hospient knows of no engine
 leases and the tick put that right. It only has to begin nothing once `integrations.tasks.stopping` is set. `manage.py worker` calls it.
 """
 
-import gc
 import logging
 import os
 import threading
@@ -32,16 +31,6 @@ class Engine(Protocol):
 
     def join(self, seconds: float) -> bool:
         """Wait until what is in hand is finished or handed back; say whether it was."""
-
-
-def spare_garbage_collection() -> None:
-    """Let Python look for cyclic garbage seldom, and never among what was loaded at the start.
-
-    A page of a sync is hundreds of thousands of objects that hold no cycles; looking through them costs a tenth of its time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def chosen(threads: int) -> Engine:

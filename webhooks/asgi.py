@@ -7,7 +7,6 @@ together, and each is answered after its own commit. The checks, the storing and
 """
 
 import asyncio
-import gc
 import itertools
 import json
 import os
@@ -35,6 +34,7 @@ from django.db import Error as DatabaseError  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
+from integrations.garbage import spare_garbage_collection  # noqa: E402
 from webhooks.delivery import Delivery, Outcome, client_address, join_headers, refusal  # noqa: E402
 from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
@@ -79,9 +79,7 @@ class LeanDoor:
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
             # What is loaded by now stays: the collector need not walk through it again and again while requests wait.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 20)
+            spare_garbage_collection()
             await send({"type": "lifespan.startup.complete"})
         for thread in (self._writer, self._reader):
             thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
@@ -94,9 +92,7 @@ class LeanDoor:
             return await self._health() if _HEALTH.fullmatch(scope["path"]) else _NOT_FOUND
         if scope["method"] != "POST":
             return _NOT_ALLOWED
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if len(headers) < len(scope["headers"]):
-            headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+        headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         integration_id, path_secret = int(target[1]), target[2] or ""
         body = b""
         try:

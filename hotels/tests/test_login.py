@@ -1,6 +1,5 @@
 """Signing in and tokens: what opens the API, what does not, and how often one may guess."""
 
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -8,12 +7,12 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password
 from django.core.cache import cache
-from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
 from hotels import login
 from hotels.models import ApiToken
+from tests.threads import at_once
 
 PASSWORD = "a long enough password"
 
@@ -211,20 +210,7 @@ def test_twenty_guesses_at_once_look_at_five_passwords(owner: Any, monkeypatch: 
     monkeypatch.setattr(
         "django.contrib.auth.base_user.check_password", lambda *args, **kw: looked.append(True) or check_password(*args, **kw)
     )
-    start = threading.Barrier(20)
     codes: list[int] = []
-
-    def guess() -> None:
-        try:
-            start.wait()
-            codes.append(sign_in(Client(), "wrong").status_code)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=guess) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(20, lambda: codes.append(sign_in(Client(), "wrong").status_code)) == []
     assert sorted(codes) == [401] * 5 + [429] * 15
     assert len(looked) == 5

@@ -410,25 +410,26 @@ def _together(pages: Iterator[Page]) -> Iterator[tuple[Page, int]]:
         for page in pages:
             waiting.append(page)
             if sum(len(one.records) for one in waiting) >= TOGETHER_RECORDS or time.monotonic() - began >= TOGETHER_SECONDS:
-                yield _joined(waiting), len(waiting)
+                yield _joined(waiting)
                 waiting = []
                 began = time.monotonic()
     except HospientError:
         if waiting:
-            yield _joined(waiting), len(waiting)
+            yield _joined(waiting)
         raise
     if waiting:
-        yield _joined(waiting), len(waiting)
+        yield _joined(waiting)
 
 
-def _joined(pages: list[Page]) -> Page:
-    return Page(
+def _joined(pages: list[Page]) -> tuple[Page, int]:
+    page = Page(
         records=[record for page in pages for record in page.records],
         rejected=[rejected for page in pages for rejected in page.rejected],
         checkpoint=pages[-1].checkpoint,
         cursor=next((page.cursor for page in reversed(pages) if page.cursor is not None), None),
         total=next((page.total for page in reversed(pages) if page.total is not None), None),
     )
+    return page, len(pages)
 
 
 def park(run: SyncRun, error: HospientError) -> None:

@@ -1,8 +1,7 @@
 """How a call proves who we are, and how a token is renewed: early, after a 401, and by one worker alone."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +30,7 @@ from integrations.transport.auth import (
     check_header,
 )
 from integrations.transport.client import Client, ErrorRules, Policy
+from tests.threads import at_once
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
 
@@ -268,25 +268,6 @@ class TestToken:
         with pytest.raises(HospientError):
             desk(bank.url, auth).call("GET", "/menu", name="menus")
         assert bank.requests == []
-
-
-def at_once(number: int, work: Callable[[], None]) -> list[BaseException]:
-    """Run `work` in so many threads that start together; return what went wrong."""
-    barrier, failures = threading.Barrier(number), []
-
-    def run() -> None:
-        barrier.wait()
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return failures
 
 
 class TestTwentyWorkers:

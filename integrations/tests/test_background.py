@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
 from django.utils import timezone
 from django_tasks import default_task_backend
 
@@ -19,6 +18,7 @@ from integrations.services import service_for
 from integrations.sync import runner, schedule
 from integrations.tests.conftest import Connect
 from integrations.tests.stub import StubProvider
+from tests.threads import at_once
 
 NOBODY: Counter[tuple[str, int]] = Counter()
 
@@ -125,22 +125,15 @@ class TestTurns:
 def test_many_workers_ticking_at_once_hand_out_each_job_once() -> None:
     jobs = [job(number, hotel_id=number) for number in range(8)]
     given: list[int] = []
-    barrier = threading.Barrier(6)
 
     class Task:
         name = tasks.run_sync.name
         enqueue = staticmethod(given.append)
 
     def tick() -> None:
-        barrier.wait()
         turns.hand_out([turns.Job(Task, one.target, one.hotel_id) for one in jobs], NOBODY)  # type: ignore[arg-type]
-        connection.close()
 
-    threads = [threading.Thread(target=tick) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(6, tick) == []
     assert sorted(given) == list(range(8))
 
 
@@ -229,18 +222,7 @@ class TestSchedule:
 
     @pytest.mark.django_db(transaction=True)
     def test_many_workers_ticking_at_once_open_each_run_once(self, overdue: Integration) -> None:
-        barrier = threading.Barrier(5)
-
-        def tick() -> None:
-            barrier.wait()
-            tasks.schedule_due()
-            connection.close()
-
-        threads = [threading.Thread(target=tick) for _ in range(5)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        assert at_once(5, tasks.schedule_due) == []
         streams = list(SyncRun.objects.values_list("stream", flat=True))
         assert len(streams) == len(set(streams)) == len([stream for stream in service_for(overdue).streams() if stream.scheduled])
 

@@ -1,7 +1,6 @@
 """A vendor that is down is left alone by all workers, asked once in a while, and called again as soon as it answers."""
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import pytest
 from django.core.cache import BaseCache, cache
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import connection
 
 from integrations.exceptions import CircuitOpen
 from integrations.transport.breaker import Breaker
+from tests.threads import at_once
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
 KEYS = itertools.count()
@@ -164,17 +163,11 @@ def shared_cache(transactional_db: None) -> Iterator[BaseCache]:
 def test_twenty_workers_at_once_send_one_probe(shared_cache: BaseCache, clock: Clock) -> None:
     open_it(Breaker("square:20", shared_cache, clock=clock))
     clock.advance(31)
-    barrier, passed = threading.Barrier(20), []
+    passed = []
 
     def knock() -> None:
-        barrier.wait()
         if not is_open(Breaker("square:20", clock=clock)):
             passed.append(1)
-        connection.close()
 
-    threads = [threading.Thread(target=knock) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(20, knock) == []
     assert passed == [1]

@@ -1,17 +1,16 @@
 """The requests a vendor allows are counted for all workers, and who comes too much waits or is told when to come back."""
 
 import itertools
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.cache import BaseCache, cache
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import connection
 
 from integrations.exceptions import RateLimited
 from integrations.transport.budget import Budget
+from tests.threads import at_once
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
 KEYS = itertools.count()
@@ -94,21 +93,15 @@ def shared_cache(transactional_db: None) -> Iterator[BaseCache]:
 
 
 def test_twenty_workers_share_one_budget(shared_cache: BaseCache, clock: Clock) -> None:
-    barrier, passed = threading.Barrier(20), []
+    passed = []
 
     def work() -> None:
-        barrier.wait()
         for _ in range(3):
             try:
                 budget(cache, clock, requests=25, per_seconds=600).acquire(patience=0)
                 passed.append(1)
             except RateLimited:
                 pass
-        connection.close()
 
-    threads = [threading.Thread(target=work) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(20, work) == []
     assert len(passed) == 25

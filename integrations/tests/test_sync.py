@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -31,6 +31,7 @@ from integrations.sync import schedule
 from integrations.sync.reconcile import apply_records
 from integrations.sync.runner import due_runs
 from integrations.tests.feed import Feed
+from tests.threads import at_once
 
 
 @pytest.fixture
@@ -309,27 +310,12 @@ class TestOneAtATime:
 def test_two_stores_of_the_same_record_at_once_make_one_row() -> None:
     hotel = Hotel.objects.create(name="Grand", slug="grand")
     integration = Integration.objects.create(hotel=hotel, integration_type="pms", provider="opera_cloud", provider_name="Opera")
-    barrier = threading.Barrier(4)
-    errors: list[Exception] = []
 
     def store() -> None:
-        from django.db import transaction
+        with transaction.atomic():
+            apply_records(integration, [records.Room(external_id="101", number="101")])
 
-        try:
-            barrier.wait()
-            with transaction.atomic():
-                apply_records(integration, [records.Room(external_id="101", number="101")])
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=store) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    assert at_once(4, store) == []
     assert (Room.objects.count(), ExternalReference.objects.count()) == (1, 1)
 
 

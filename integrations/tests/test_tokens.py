@@ -1,12 +1,9 @@
 """Renewing an access token: one worker does it, the others wait for it, and nothing is lost."""
 
-import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from hotels.models import Hotel
@@ -14,6 +11,7 @@ from integrations.exceptions import AuthenticationFailed
 from integrations.models import Integration
 from integrations.services.tokens import RowTokenStore
 from integrations.transport.auth import Token
+from tests.threads import at_once
 
 
 def make_integration() -> Integration:
@@ -65,24 +63,15 @@ def test_twenty_workers_meeting_an_expired_token_refresh_it_once() -> None:
     stale = RowTokenStore(pk).load()
     spent: list[str] = []
     got: list[str] = []
-    barrier = threading.Barrier(20)
 
     def obtain(current: Token | None) -> Token:
         spent.append(current.refresh_token)
         time.sleep(0.05)
         return Token(access_token="new", refresh_token="single-use-2")
 
-    def work(renew: Callable[..., Token]) -> None:
-        try:
-            barrier.wait()
-            got.append(renew(stale, obtain).access_token)
-        finally:
-            connection.close()
+    def work() -> None:
+        got.append(RowTokenStore(pk, sleep=lambda _: time.sleep(0.02)).renew(stale, obtain).access_token)
 
-    threads = [threading.Thread(target=work, args=(RowTokenStore(pk, sleep=lambda _: time.sleep(0.02)).renew,)) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(20, work) == []
     assert spent == ["single-use-1"]
     assert got == ["new"] * 20

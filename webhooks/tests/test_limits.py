@@ -1,6 +1,5 @@
 """Rates and the one line a minute, kept over several processes that share nothing but the cache."""
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 
 from integrations.models import IntegrationLog
+from tests.threads import at_once
 from webhooks.limits import Limiter, Refusals, parse_rate
 from webhooks.tests.conftest import Connect
 
@@ -81,17 +81,10 @@ def test_database_cache_counts_atomically_over_threads(clock: Clock, settings: A
     admitted: list[int] = []
 
     def process() -> None:
-        from django.db import connection
-
         limiter = Limiter(cache, clock)
         admitted.append(sum(limiter.spend(77, "pms")[0] for _ in range(30)))
-        connection.close()
 
-    threads = [threading.Thread(target=process) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert at_once(4, process) == []
     assert sum(admitted) == 50
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from hospient import engines
 from integrations import tasks, turns
+from integrations.garbage import spare_garbage_collection
 from integrations.sync import runner
 from webhooks import tasks as webhook_tasks
 
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         self.asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
-        engines.spare_garbage_collection()
+        spare_garbage_collection()
         engine = engines.chosen(threads)
         engine.start()
         logger.info("worker_started engine=%s threads=%s pid=%s", type(engine).__name__, threads, os.getpid())
