@@ -2,8 +2,8 @@
 
     granian --interface asgi --workers 2 webhooks.asgi:application
 
-It depends on the database alone. Deliveries that are being checked while the one before is committed go into the next transaction
-together, and each is answered after its own commit. The checks, the storing and the answers are those of `webhooks.ingest`.
+It depends on the database alone. Deliveries that come in while others are being committed are verified and stored together in the next
+transaction, and each is answered after its own commit. The checks, the storing and the answers are those of `webhooks.ingest`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -39,7 +39,7 @@ from webhooks.delivery import Delivery, Outcome, client_address, join_headers, r
 from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
 from webhooks.inbox import report_health  # noqa: E402
-from webhooks.ingest import UNAVAILABLE, Checked, Ingest, logger  # noqa: E402
+from webhooks.ingest import UNAVAILABLE, Ingest, unavailable  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -55,13 +55,13 @@ _NOT_ALLOWED = refusal(405, "method_not_allowed", "Send webhooks with POST.")
 
 
 class LeanDoor:
-    """The application. Checks run on the event loop, the database is spoken to on threads."""
+    """The application. The event loop reads requests and sends answers; one thread verifies and stores them, one reads what is known of senders."""
 
     def __init__(self) -> None:
         self.ingest = Ingest()
         self._writer = ThreadPoolExecutor(1, "writer")
         self._reader = ThreadPoolExecutor(1, "reader")
-        self._waiting: list[tuple[Checked, asyncio.Future[Outcome]]] = []
+        self._waiting: list[tuple[tuple[Delivery, Facts], asyncio.Future[Outcome]]] = []
         self._is_writing = False
         self._reading: dict[int, asyncio.Future[Facts]] = {}
         self._readers: dict[asyncio.Task, float] = {}
@@ -94,21 +94,19 @@ class LeanDoor:
             return _NOT_ALLOWED
         headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
         integration_id, path_secret = int(target[1]), target[2] or ""
-        body = b""
         try:
             facts = self.ingest.facts.peek(integration_id) or await self._facts(integration_id)
-            try:
-                self.ingest.admit(headers, facts)
-                body = await self._read(receive)
-                checked = self.ingest.check(self._delivery(scope, integration_id, path_secret, headers, body), facts)
-            except WebhookRejected as error:
-                outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, body), facts)
-                if self.ingest.refusals.is_due:
-                    await self._on_thread(self.ingest.refusals.write)
-                return outcome
         except DatabaseError:
             return UNAVAILABLE
-        return await self._settled(checked)
+        body = b""
+        try:
+            self.ingest.admit(headers, facts)
+            body = await self._read(receive)
+        except WebhookRejected as error:
+            outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, body), facts)
+            self._report_refusals()
+            return outcome
+        return await self._settled(self._delivery(scope, integration_id, path_secret, headers, body), facts)
 
     def _delivery(self, scope: Scope, integration_id: int, path_secret: str, headers: dict[str, str], body: bytes) -> Delivery:
         peer = scope["client"][0] if scope.get("client") else ""
@@ -172,9 +170,9 @@ class LeanDoor:
 
     # --- storing in groups -----------------------------------------------------------------------------------------------------
 
-    def _settled(self, checked: Checked) -> asyncio.Future[Outcome]:
+    def _settled(self, delivery: Delivery, facts: Facts) -> asyncio.Future[Outcome]:
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append((checked, future))
+        self._waiting.append(((delivery, facts), future))
         if not self._is_writing:
             self._write()
         return future
@@ -183,25 +181,29 @@ class LeanDoor:
         group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
         self._is_writing = bool(group)
         if group:
-            checked = [one for one, _ in group]
-            written = asyncio.get_running_loop().run_in_executor(self._writer, _guarded, self.ingest.settle, checked)
-            written.add_done_callback(lambda done: self._written([future for _, future in group], done))
+            deliveries, futures = zip(*group, strict=True)
+            settled = asyncio.get_running_loop().run_in_executor(self._writer, _guarded, self.ingest.settle, deliveries)
+            settled.add_done_callback(lambda done: self._written(futures, done))
 
-    def _written(self, futures: list[asyncio.Future[Outcome]], done: asyncio.Future[list[Outcome]]) -> None:
+    def _written(self, futures: Sequence[asyncio.Future[Outcome]], done: asyncio.Future[list[Outcome]]) -> None:
         self._write()
         outcomes = [UNAVAILABLE] * len(futures) if done.exception() else done.result()
         for future, outcome in zip(futures, outcomes, strict=True):
             if not future.done():  # its client went away
                 future.set_result(outcome)
+        self._report_refusals()
+
+    def _report_refusals(self) -> None:
+        if self.ingest.refusals.is_due:
+            self._on_thread(self.ingest.refusals.write).add_done_callback(asyncio.Future.exception)  # no answer depends on it
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call something that uses the database, and give up a connection that failed: the next call opens a new one."""
+    """Call something that uses the database; log what fails, and give up a connection that broke: the next call opens a new one."""
     try:
         return function(*arguments)
     except Exception:
-        logger.exception("Webhooks could not be stored; their senders were asked to try again.")
-        connection.close()
+        unavailable()
         raise
 
 

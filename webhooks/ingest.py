@@ -1,7 +1,7 @@
-"""Accepts one delivery: verified over the bytes received, stored once, answered only after the commit. Both doors call it.
+"""Accepts deliveries: verified over the bytes received, stored once, answered only after the commit. Both doors call it.
 
-`admit` and `check` decide without touching the database; `settle` stores any number of checked deliveries in one statement, so that the
-lean door can commit in groups. Nothing is processed and nobody is called here.
+`admit` decides before a body is read; `settle` verifies any number of deliveries and stores them in one statement, so that the lean door
+can commit in groups. Nothing is processed and nobody is called here.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections
@@ -39,7 +39,7 @@ _NOT_AUTHENTIC = "The signature is missing or does not match."
 """One answer whether a signature is missing or wrong, and whether the integration exists: it must not tell which."""
 
 
-class Row(NamedTuple):
+class Row(TypedDict):
     """What is stored of an event when it arrives: these columns of the inbox."""
 
     integration_id: int
@@ -78,16 +78,14 @@ class Ingest:
             facts = self.facts.get(head.integration_id)
             try:
                 self.admit(head.headers, facts)
-                delivery = head._replace(body=read(settings.WEBHOOK_MAX_BYTES + 1))
-                return self.settle([self.check(delivery, facts)])[0]
+                [outcome] = self.settle([(head._replace(body=read(settings.WEBHOOK_MAX_BYTES + 1)), facts)])
             except WebhookRejected as error:
                 outcome = self.refuse(error, head, facts)
-                if self.refusals.is_due:
-                    self.refusals.write()
-                return outcome
+            if self.refusals.is_due:
+                self.refusals.write()
         except DatabaseError:
-            logger.exception("A webhook could not be stored; the vendor was asked to send it again.")
-            return UNAVAILABLE
+            return unavailable()
+        return outcome
 
     def admit(self, headers: Mapping[str, str], facts: Facts) -> None:
         """Refuse what can be refused before the body is read. Raises WebhookRejected."""
@@ -101,7 +99,22 @@ class Ingest:
         if headers.get("content-encoding", "identity") != "identity":
             raise BodyCompressed()
 
-    def check(self, delivery: Delivery, facts: Facts) -> Checked:
+    def settle(self, deliveries: Sequence[tuple[Delivery, Facts]]) -> list[Outcome]:
+        """Verify deliveries, store the good ones in one statement, and return the answers to all of them, which may be sent at once."""
+        read = [self._checked(*one) for one in deliveries]
+        stored = iter(self._store([one for one in read if isinstance(one, Checked)]))
+        return [next(stored) if isinstance(one, Checked) else one for one in read]
+
+    def _checked(self, delivery: Delivery, facts: Facts) -> Checked | Outcome:
+        try:
+            return self._check(delivery, facts)
+        except WebhookRejected as error:
+            return self.refuse(error, delivery, facts)
+        except Exception:
+            logger.exception("A webhook could not be read; its sender was asked to try again.")
+            return UNAVAILABLE  # alone: the others of its group are stored
+
+    def _check(self, delivery: Delivery, facts: Facts) -> Checked:
         """Verify a delivery over its bytes, then read it. Raises WebhookRejected."""
         length = len(delivery.body)
         if length > settings.WEBHOOK_MAX_BYTES:
@@ -109,8 +122,7 @@ class Ingest:
         if int(delivery.headers.get("content-length") or length) != length:
             raise BodyIncomplete()
         verifier = self._verify(delivery, facts)
-        decoded = verifier.decode(delivery.body)
-        return Checked(_row(delivery, facts, verifier, decoded), facts, verifier)
+        return Checked(_row(delivery, facts, verifier), facts, verifier)
 
     def _verify(self, delivery: Delivery, facts: Facts) -> Verifier:
         secrets = facts.active_secrets(delivery.received_at)
@@ -126,19 +138,20 @@ class Ingest:
             raise
         return verifier
 
-    def settle(self, checked: Sequence[Checked]) -> list[Outcome]:
-        """Store checked deliveries in one statement and return their answers, which may be sent at once."""
+    def _store(self, checked: Sequence[Checked]) -> list[Outcome]:
         waits = self._spend(checked)
         try:
             stored = iter(store([one.row for one, wait in zip(checked, waits, strict=True) if not wait]))
         except (IntegrityError, DataError) as error:
             if len(checked) > 1:
-                return [outcome for one in checked for outcome in self.settle([one])]
-            # The integration was deleted after its delivery had been checked, or the database cannot hold what is in it.
+                return [outcome for one in checked for outcome in self._store([one])]
+            # The integration was deleted after its delivery had been read, or the database cannot hold what is in it.
             reason = SignatureMismatch() if isinstance(error, IntegrityError) else BodyUnreadable()
-            return [_refuse(reason, checked[0].row.correlation_id)]
+            return [_refuse(reason, checked[0].row["correlation_id"])]
+        except DatabaseError:
+            return [unavailable()] * len(checked)
         return [
-            _refuse(RateExceeded(wait), one.row.correlation_id) if wait else one.verifier.acknowledge(is_new=next(stored))
+            _refuse(RateExceeded(wait), one.row["correlation_id"]) if wait else one.verifier.acknowledge(is_new=next(stored))
             for one, wait in zip(checked, waits, strict=True)
         ]
 
@@ -146,7 +159,7 @@ class Ingest:
         """Return for each delivery 0 if its integration's rate admits it, else the seconds to wait."""
         senders: dict[int, list[int]] = {}
         for number, one in enumerate(checked):
-            senders.setdefault(one.row.integration_id, []).append(number)
+            senders.setdefault(one.facts.integration_id, []).append(number)
         waits = [0] * len(checked)
         for integration_id, numbers in senders.items():
             admitted, wait = self.limiter.spend(integration_id, checked[numbers[0]].facts.kind, len(numbers))
@@ -159,6 +172,13 @@ class Ingest:
         if facts.exists:
             self.refusals.note(facts.integration_id, error.code, delivery.address)
         return _refuse(error, delivery.correlation_id)
+
+
+def unavailable() -> Outcome:
+    """Log the database's failure that is being handled, give up the connection if it broke, and ask the sender to try again."""
+    logger.exception("Webhooks could not be stored; their senders were asked to try again.")
+    connection.close_if_unusable_or_obsolete()
+    return UNAVAILABLE
 
 
 def _refuse(error: WebhookRejected, correlation_id: str) -> Outcome:
@@ -183,23 +203,24 @@ def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list
         return None
 
 
-def _row(delivery: Delivery, facts: Facts, verifier: Verifier, decoded: Any) -> Row:
-    text = delivery.body.decode() if verifier.keeps_body else json.dumps(decoded)
-    events = read_events(facts.parsers.outline(verifier.name), delivery.headers, decoded) or []
-    event_id, event_type, object_key = _named(events, delivery.headers.get(verifier.id_header, "") if verifier.id_header else "")
-    return Row(  # by place: this is done for every delivery
-        facts.integration_id,
-        event_id,
-        event_type,
-        object_key,
-        verifier.name,
-        len(events) > 1,
-        None,
-        {name: value for name, value in delivery.headers.items() if _is_kept(name)},
-        without_card_data(text),
-        delivery.correlation_id,
-        delivery.received_at,
-    )
+def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
+    headers, body = delivery.headers, delivery.body
+    decoded = verifier.decode(body)
+    events = read_events(facts.parsers.outline(verifier.name), headers, decoded) or []
+    event_id, event_type, object_key = _named(events, headers.get(verifier.id_header, "") if verifier.id_header else "")
+    return {
+        "integration_id": facts.integration_id,
+        "event_id": event_id,
+        "event_type": event_type,
+        "object_key": object_key,
+        "verified_by": verifier.name,
+        "is_batch": len(events) > 1,
+        "batch_id": None,
+        "headers": {name: value for name, value in headers.items() if _is_kept(name)},
+        "body": without_card_data(body.decode() if verifier.keeps_body else json.dumps(decoded)),
+        "correlation_id": delivery.correlation_id,
+        "received_at": delivery.received_at,
+    }
 
 
 def row_of(events: Sequence[InboundEvent], *, batch_id: int | None = None, **columns: Any) -> Row:
@@ -254,11 +275,11 @@ def _is_kept(name: str) -> bool:
 # --- storing -------------------------------------------------------------------------------------------------------------------
 
 _TABLE = WebhookEvent._meta.db_table
-_COLUMNS = ", ".join(Row._fields)
+_COLUMNS = ", ".join(Row.__annotations__)
 _CONSTANT = {"status": "'pending'", "attempts": "0", "error_code": "''", "error_message": "''", "outcome": "''"}
 _INSERT = f"INSERT INTO {_TABLE} ({_COLUMNS}, {', '.join(_CONSTANT)})"
 _ONCE = "ON CONFLICT (integration_id, event_id) DO NOTHING RETURNING integration_id, event_id"
-_MARKS = f"({', '.join(['%s'] * len(Row._fields))}, {', '.join(_CONSTANT.values())})"
+_MARKS = f"({', '.join(['%s'] * len(Row.__annotations__))}, {', '.join(_CONSTANT.values())})"
 # One parameter for any number of rows: PostgreSQL takes them apart in a third of the time the driver needs to put each into the statement.
 # Ids are given in the order of arrival, but rows are inserted in the order of their keys: else two processes that insert the same two
 # events the other way round would wait for each other.
@@ -286,15 +307,18 @@ def store(rows: Sequence[Row]) -> list[bool]:
     if not rows:
         return []
     stored = _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows)
+    if stored is None:
+        return [True] * len(rows)
     answers = []
     for row in rows:
-        key = (row.integration_id, row.event_id)
+        key = (row["integration_id"], row["event_id"])
         answers.append(key in stored)
         stored.discard(key)
     return answers
 
 
-def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]]:
+def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]] | None:
+    """Insert rows; return the keys of those that are new, or None if all are."""
     import psycopg
 
     database = connections[DEFAULT_DB_ALIAS]
@@ -303,15 +327,16 @@ def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]]:
     with database.wrap_database_errors:
         # The driver's own cursor, and a statement prepared once: a group of ten costs half of what it does through Django's.
         cursor = psycopg.Cursor(database.connection)
-        cursor.execute(_POSTGRESQL, [to_json([row._asdict() for row in rows]).decode()], prepare=True)
-        return set(cursor.fetchall())
+        cursor.execute(_POSTGRESQL, [to_json(rows).decode()], prepare=True)
+        return None if cursor.rowcount == len(rows) else set(cursor.fetchall())
 
 
 def _insert_sqlite(rows: Sequence[Row]) -> set[tuple[int, str]]:
     values: list[Any] = []
     for row in rows:
-        received_at = connection.ops.adapt_datetimefield_value(row.received_at)
-        values += row._replace(headers=json.dumps(row.headers), body=row.body.encode(), received_at=received_at)
+        received_at = connection.ops.adapt_datetimefield_value(row["received_at"])
+        stored = {**row, "headers": json.dumps(row["headers"]), "body": row["body"].encode(), "received_at": received_at}
+        values += [stored[column] for column in Row.__annotations__]
     with connection.cursor() as cursor:
         cursor.execute(f"{_INSERT} VALUES {', '.join([_MARKS] * len(rows))} {_ONCE}", values)
         return set(cursor.fetchall())

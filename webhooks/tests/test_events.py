@@ -51,7 +51,7 @@ def put(integration: Integration, event_type: str, data: Mapping[str, Any], **en
         received_at=timezone.now(),
     )
     store([row])
-    return WebhookEvent.objects.get(event_id=row.event_id)
+    return WebhookEvent.objects.get(event_id=row["event_id"])
 
 
 # --- the seed's names ----------------------------------------------------------------------------------------------------------

@@ -89,13 +89,12 @@ def test_integration_deleted_after_the_check_is_refused_and_the_others_of_its_gr
     connect: Connect, transactional_db: None
 ) -> None:
     ingest, gone, staying = Ingest(), connect(), connect()
-    checked = []
-    for integration in (gone, staying):
-        headers = {name.lower(): value for name, value in signed(BODY, SECRET).items()}
-        delivery = Delivery(integration.pk, headers, BODY, timezone.now())
-        checked.append(ingest.check(delivery, ingest.facts.get(integration.pk)))
+    headers = {name.lower(): value for name, value in signed(BODY, SECRET).items()}
+    deliveries = [
+        (Delivery(integration.pk, headers, BODY, timezone.now()), ingest.facts.get(integration.pk)) for integration in (gone, staying)
+    ]
     gone.delete()
-    assert [outcome.status for outcome in ingest.settle(checked)] == [401, 202]
+    assert [outcome.status for outcome in ingest.settle(deliveries)] == [401, 202]
     assert WebhookEvent.objects.get().integration == staying
 
 
