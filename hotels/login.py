@@ -28,12 +28,20 @@ KNOWN_SECONDS = 90 * 24 * 3600
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return who is asking: the socket's address, or what the outermost of exactly TRUSTED_PROXIES proxies wrote."""
+    """Return who is asking."""
+    return address_behind_proxies(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def address_behind_proxies(peer: str, forwarded_for: str) -> str:
+    """Return a client's address: the socket's, or what the outermost of exactly TRUSTED_PROXIES proxies wrote.
+
+    Each proxy appends the address it saw, so a client can only forge entries to the left of the ones that count.
+    """
     if settings.TRUSTED_PROXIES:
-        hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        hops = forwarded_for.split(",")
         if len(hops) >= settings.TRUSTED_PROXIES and _is_address(hops[-settings.TRUSTED_PROXIES].strip()):
             return hops[-settings.TRUSTED_PROXIES].strip()
-    return request.META.get("REMOTE_ADDR", "")
+    return peer
 
 
 def _is_address(text: str) -> bool:

@@ -35,7 +35,7 @@ from django.db import connection  # noqa: E402
 
 from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
 from integrations.garbage import spare_garbage_collection  # noqa: E402
-from webhooks.delivery import Delivery, Outcome, client_address, join_headers, refusal  # noqa: E402
+from webhooks.delivery import Delivery, Outcome, join_headers, refusal  # noqa: E402
 from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
 from webhooks.inbox import report_health  # noqa: E402
@@ -100,8 +100,7 @@ class LeanDoor:
             return UNAVAILABLE
         body = b""
         try:
-            self.ingest.admit(headers, facts)
-            body = await self._read(receive)
+            body = await self._read(receive, self.ingest.admit(headers, facts))
         except WebhookRejected as error:
             outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, body), facts)
             self._report_refusals()
@@ -110,8 +109,7 @@ class LeanDoor:
 
     def _delivery(self, scope: Scope, integration_id: int, path_secret: str, headers: dict[str, str], body: bytes) -> Delivery:
         peer = scope["client"][0] if scope.get("client") else ""
-        address = client_address(peer, headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES)
-        return Delivery(integration_id, headers, body, datetime.now(UTC), path_secret, address, f"{self._run}{next(self._count):012x}")
+        return Delivery(integration_id, headers, body, datetime.now(UTC), path_secret, peer, f"{self._run}{next(self._count):012x}")
 
     async def _health(self) -> Outcome:
         try:
@@ -134,7 +132,7 @@ class LeanDoor:
 
     # --- reading in time -------------------------------------------------------------------------------------------------------
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, limit: int) -> bytes:
         """Read the body, no more of it than is allowed, in no more time. Raises PayloadTooLarge, BodyIncomplete or BodyTooSlow."""
         task = cast(asyncio.Task, asyncio.current_task())
         self._readers[task] = time.monotonic()
@@ -147,7 +145,7 @@ class LeanDoor:
                 if message["type"] == "http.disconnect":
                     raise BodyIncomplete()
                 body += message.get("body", b"")
-                if len(body) > settings.WEBHOOK_MAX_BYTES:
+                if len(body) > limit:
                     raise PayloadTooLarge()
                 has_more = message.get("more_body")
             return bytes(body)

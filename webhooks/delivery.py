@@ -14,8 +14,8 @@ class Delivery(NamedTuple):
     received_at: datetime
     path_secret: str = ""
     """What follows the integration's id in the path, for vendors that sign nothing."""
-    address: str = ""
-    """The client's, from the socket or the trusted proxies."""
+    peer: str = ""
+    """The socket's address: the client's, or that of a proxy."""
     correlation_id: str = ""
 
 
@@ -49,14 +49,3 @@ def join_headers(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
         for name, value in pairs:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
-
-
-def client_address(peer: str, forwarded_for: str, trusted_proxies: int) -> str:
-    """Return the client's address: the socket's, or what the outermost of exactly that many trusted proxies wrote.
-
-    Each proxy appends the address it saw, so a client can only forge entries to the left of the ones that count.
-    """
-    if not trusted_proxies:
-        return peer
-    hops = forwarded_for.split(",")
-    return hops[-trusted_proxies].strip() if len(hops) >= trusted_proxies else peer

@@ -20,6 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, c
 from django.db import Error as DatabaseError
 from pydantic_core import to_json
 
+from hotels.login import address_behind_proxies
 from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
 from webhooks.cards import without_card_data
@@ -77,8 +78,11 @@ class Ingest:
         try:
             facts = self.facts.get(head.integration_id)
             try:
-                self.admit(head.headers, facts)
-                [outcome] = self.settle([(head._replace(body=read(settings.WEBHOOK_MAX_BYTES + 1)), facts)])
+                limit = self.admit(head.headers, facts)
+                body = read(limit + 1)
+                if len(body) > limit:
+                    raise PayloadTooLarge()
+                [outcome] = self.settle([(head._replace(body=body), facts)])
             except WebhookRejected as error:
                 outcome = self.refuse(error, head, facts)
             if self.refusals.is_due:
@@ -87,17 +91,18 @@ class Ingest:
             return unavailable()
         return outcome
 
-    def admit(self, headers: Mapping[str, str], facts: Facts) -> None:
-        """Refuse what can be refused before the body is read. Raises WebhookRejected."""
+    def admit(self, headers: Mapping[str, str], facts: Facts) -> int:
+        """Return how many bytes the body may have. Raises WebhookRejected if it need not be read at all."""
         if facts.exists and (seconds := self.limiter.closed_for(facts.integration_id, facts.kind)):
             raise RateExceeded(seconds)
-        length = headers.get("content-length", "0")
+        length, limit = headers.get("content-length", "0"), settings.WEBHOOK_MAX_BYTES
         if not length.isdecimal():
             raise BodyIncomplete()
-        if len(length) > 12 or int(length) > settings.WEBHOOK_MAX_BYTES:
+        if len(length) > 12 or int(length) > limit:
             raise PayloadTooLarge()
         if headers.get("content-encoding", "identity") != "identity":
             raise BodyCompressed()
+        return limit
 
     def settle(self, deliveries: Sequence[tuple[Delivery, Facts]]) -> list[Outcome]:
         """Verify deliveries, store the good ones in one statement, and return the answers to all of them, which may be sent at once."""
@@ -117,8 +122,6 @@ class Ingest:
     def _check(self, delivery: Delivery, facts: Facts) -> Checked:
         """Verify a delivery over its bytes, then read it. Raises WebhookRejected."""
         length = len(delivery.body)
-        if length > settings.WEBHOOK_MAX_BYTES:
-            raise PayloadTooLarge()
         if int(delivery.headers.get("content-length") or length) != length:
             raise BodyIncomplete()
         verifier = self._verify(delivery, facts)
@@ -170,7 +173,8 @@ class Ingest:
     def refuse(self, error: WebhookRejected, delivery: Delivery, facts: Facts) -> Outcome:
         """Count a refusal and return its answer."""
         if facts.exists:
-            self.refusals.note(facts.integration_id, error.code, delivery.address)
+            address = address_behind_proxies(delivery.peer, delivery.headers.get("x-forwarded-for", ""))
+            self.refusals.note(facts.integration_id, error.code, address)
         return _refuse(error, delivery.correlation_id)
 
 

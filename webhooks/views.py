@@ -14,7 +14,6 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from hotels.login import client_address
 from integrations.api.errors import ErrorSerializer
 from integrations.transport import correlation
 from webhooks.delivery import Delivery, Outcome
@@ -93,7 +92,7 @@ class ReceiveView(OpenView):
             body=b"",
             received_at=timezone.now(),
             path_secret=path_secret,
-            address=client_address(original),
+            peer=original.META.get("REMOTE_ADDR", ""),
             correlation_id=correlation.current(),
         )
         return respond(ingest.accept(head, lambda limit: read_body(original, limit)))

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from hotels import login
+from hotels.login import address_behind_proxies
 from hotels.models import ApiToken
 from tests.threads import at_once
 
@@ -214,3 +215,21 @@ def test_twenty_guesses_at_once_look_at_five_passwords(owner: Any, monkeypatch: 
     assert at_once(20, lambda: codes.append(sign_in(Client(), "wrong").status_code)) == []
     assert sorted(codes) == [401] * 5 + [429] * 15
     assert len(looked) == 5
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "address"),
+    [
+        ("", 0, "10.0.0.1"),
+        ("1.2.3.4", 0, "10.0.0.1"),
+        ("1.2.3.4", 1, "1.2.3.4"),
+        ("6.6.6.6, 1.2.3.4", 1, "1.2.3.4"),
+        ("6.6.6.6, 1.2.3.4, 10.0.0.9", 2, "1.2.3.4"),
+        ("1.2.3.4", 2, "10.0.0.1"),
+        ("", 1, "10.0.0.1"),
+        ("made up", 1, "10.0.0.1"),
+    ],
+)
+def test_client_address_comes_from_the_socket_or_exactly_so_many_proxies(forwarded: str, proxies: int, address: str, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    assert address_behind_proxies("10.0.0.1", forwarded) == address

@@ -41,7 +41,8 @@ def put(integration: Integration, *events: dict[str, Any], verified_by: str = "b
                 body=body,
                 correlation_id=uuid.uuid4().hex,
                 received_at=timezone.now(),
-            ) | columns
+            )
+            | columns
         )
     store(rows)
     return list(WebhookEvent.objects.filter(event_id__in=[row["event_id"] for row in rows]).order_by("id"))

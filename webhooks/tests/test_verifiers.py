@@ -14,7 +14,7 @@ from integrations.exceptions import ConfigurationError, SignatureMismatch, Signa
 from integrations.services import registry
 from webhooks.cards import without_card_data
 from webhooks.decoding import decode_json, decode_outbound_message
-from webhooks.delivery import Delivery, client_address, join_headers
+from webhooks.delivery import Delivery, join_headers
 from webhooks.exceptions import BodyUnreadable
 from webhooks.verifiers import FACTORIES, POLLING, Secret, make
 
@@ -189,22 +189,3 @@ def test_amounts_keep_their_digits() -> None:
 )
 def test_card_data_is_taken_out_and_all_else_left(text: str, stored: str) -> None:
     assert without_card_data(text) == stored
-
-
-# --- who is it -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("forwarded", "proxies", "address"),
-    [
-        ("", 0, "10.0.0.1"),
-        ("1.2.3.4", 0, "10.0.0.1"),
-        ("1.2.3.4", 1, "1.2.3.4"),
-        ("6.6.6.6, 1.2.3.4", 1, "1.2.3.4"),
-        ("6.6.6.6, 1.2.3.4, 10.0.0.9", 2, "1.2.3.4"),
-        ("1.2.3.4", 2, "10.0.0.1"),
-        ("", 1, ""),
-    ],
-)
-def test_client_address_comes_from_the_socket_or_exactly_so_many_proxies(forwarded: str, proxies: int, address: str) -> None:
-    assert client_address("10.0.0.1", forwarded, proxies) == address
