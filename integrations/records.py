@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
     "ChatMessage", "Feedback", "Guest", "GuestCheck", "InboundEvent", "MenuCategory", "MenuItem", "MenuTax", "MenuVariation", "ModifierList", "Notification",
@@ -258,8 +258,7 @@ class Page:
 # --- reading a webhook ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundEvent:
+class InboundEvent(NamedTuple):
     """One event of one delivery, as a provider's `parse` reads it."""
 
     event_type: str

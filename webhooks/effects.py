@@ -139,7 +139,7 @@ class _Batch:
         """Store each event of a batch as a row of its own."""
         children = [
             row_of(
-                [replace(event, event_id=event_id)],
+                [event._replace(event_id=event_id)],
                 batch_id=row.pk,
                 integration_id=row.integration_id,
                 verified_by=row.verified_by,

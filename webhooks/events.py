@@ -143,7 +143,7 @@ def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[Inb
     given = mapping.Fields(data)
     told = tuple(f.name for f in fields(record) if f.name not in _KEPT and (getattr(record, f.name) != f.default or _named(f.name, given)))
     is_whole = all(getattr(record, name) not in (None, "", "unknown", ()) for name in effect.whole)
-    return [replace(event, records=(record,), told=told, refresh=() if is_whole else event.refresh)]
+    return [event._replace(records=(record,), told=told, refresh=() if is_whole else event.refresh)]
 
 
 _KEPT = {field.name for field in fields(Record)} | {"currency"}
