@@ -23,7 +23,10 @@ MAX_EXPONENT = 64
 def decode_json(body: bytes) -> Any:
     """Read JSON strictly (RFC 8259, I-JSON): amounts become Decimal. Raises BodyUnreadable."""
     try:
-        value = _decode(body.decode())
+        text = body.decode().strip(_BLANK)
+        value, end = _decode(text)
+        if end < len(text):
+            raise ValueError(f"there is more after its end, from character {end + 1}")
     except RecursionError:
         raise BodyUnreadable("The body is nested too deeply.") from None
     except UnicodeDecodeError:
@@ -64,7 +67,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant).decode
+_BLANK = " \t\r\n"
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant).raw_decode
 
 
 def _inspect(value: Any) -> None:
