@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
+from weakref import WeakSet
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections
@@ -293,14 +294,17 @@ _POSTGRESQL = f"""
            correlation_id, received_at, {", ".join(_CONSTANT.values())}
     FROM (
         SELECT nextval('{_TABLE}_id_seq') AS id, *
-        FROM json_to_recordset(%s::json) AS event (
+        FROM json_to_recordset($1::json) AS event (
             integration_id bigint, event_id text, event_type text, object_key text, verified_by text, is_batch boolean, batch_id bigint,
             headers jsonb, body text, correlation_id text, received_at timestamptz
         )
     ) AS arrived
     ORDER BY integration_id, event_id
     {_ONCE}
-"""  # noqa: S608
+""".encode()  # noqa: S608
+_NAME = b"webhooks_store"
+_prepared: WeakSet[Any] = WeakSet()
+"""Connections that know the statement."""
 
 
 def store(rows: Sequence[Row]) -> list[bool]:
@@ -323,16 +327,27 @@ def store(rows: Sequence[Row]) -> list[bool]:
 
 def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]] | None:
     """Insert rows; return the keys of those that are new, or None if all are."""
-    import psycopg
-
     database = connections[DEFAULT_DB_ALIAS]
     if database.connection is None:
         database.ensure_connection()
     with database.wrap_database_errors:
-        # The driver's own cursor, and a statement prepared once: a group of ten costs half of what it does through Django's.
-        cursor = psycopg.Cursor(database.connection)
-        cursor.execute(_POSTGRESQL, [to_json(rows).decode()], prepare=True)
-        return None if cursor.rowcount == len(rows) else set(cursor.fetchall())
+        # libpq itself, through the driver: for this one statement its cursor costs twice that, and a fifth of a millisecond of waiting.
+        libpq = database.connection.pgconn
+        if database.connection not in _prepared:
+            _require_success(libpq.prepare(_NAME, _POSTGRESQL))
+            _prepared.add(database.connection)
+        result = libpq.exec_prepared(_NAME, [to_json(rows)])
+        _require_success(result)
+    if result.ntuples == len(rows):
+        return None
+    return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
+
+
+def _require_success(result: Any) -> None:
+    from psycopg import errors, pq
+
+    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+        raise errors.error_from_result(result)
 
 
 def _insert_sqlite(rows: Sequence[Row]) -> set[tuple[int, str]]:
