@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, gt
 from typing import Any, NamedTuple
 
 from django.db import models
@@ -89,9 +89,11 @@ class Table:
         self.defaults = {c.column: c.get_default() for c in meta.concrete_fields if c.column not in {*given, *self.content}}
         """What a new row has that no vendor decides."""
         self._copied = attrgetter(*binding.copied, "external_id")
-        self._texts = [(name, column.max_length) for name, column in self.fields.items() if getattr(column, "max_length", None)]
-        self._texts += [(name, ID_LENGTH) for name in binding.relations]
-        self._amounts = [(n, c.max_digits - c.decimal_places) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
+        self._limits = {name: column.max_length for name, column in self.fields.items() if getattr(column, "max_length", None)}
+        self._limits |= dict.fromkeys(binding.relations, ID_LENGTH)
+        self._limits["external_id"] = ID_LENGTH
+        self._texts = attrgetter(*self._limits, "record_type")  # a tuple, even of one text
+        self._amounts = [(n, 10 ** (c.max_digits - c.decimal_places)) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
         ranges = BaseDatabaseOperations.integer_field_ranges  # PostgreSQL's; SQLite would take more
         self._numbers = [(n, *ranges[c.get_internal_type()]) for n, c in self.fields.items() if isinstance(c, models.IntegerField)]
 
@@ -106,16 +108,16 @@ class Table:
             raise RecordRejected("The vendor sent no usable id.")
         if record.version is not None and not -MAX_BIGINT <= record.version < MAX_BIGINT:
             raise RecordRejected("version is too large a number.")
-        for name, limit in self._texts:
-            if len(getattr(record, name)) > limit:
-                raise RecordRejected(f"{name} is longer than {limit} characters.")
+        if any(map(gt, map(len, self._texts(record)), self._limits.values())):
+            name, limit = next((name, limit) for name, limit in self._limits.items() if len(getattr(record, name)) > limit)
+            raise RecordRejected(f"{name} is longer than {limit} characters.")
         for name, low, high in self._numbers:
             value = getattr(record, name)
             if value is not None and not low <= value <= high:
                 raise RecordRejected(f"{name} is not a number between {low:,} and {high:,}.")
-        for name, digits in self._amounts:
+        for name, beyond in self._amounts:
             value = getattr(record, name)
-            if value is not None and (not value.is_finite() or abs(value) >= 10**digits):
+            if value is not None and (not value.is_finite() or abs(value) >= beyond):
                 raise RecordRejected(f"{name} is not an amount that can be stored.")
         if "\\u0000" in text or not _is_unicode(text):
             for name, value in json.loads(text).items():
