@@ -324,6 +324,16 @@ class TestRejecting:
         feed.run([records.Guest(external_id="X", preferences={"pillow": "C:\\u0000"})], stream="guests")
         assert Guest.objects.get().preferences == {"pillow": "C:\\u0000"}
 
+    def test_what_means_something_to_copy_is_stored_as_it_is(self, feed: Feed) -> None:
+        names = ["Ortner", "", "a\tb", "a\nb", "a\rb", "C:\\new", "\\N", "\\.", "ä\\t€"]
+        guests = [
+            records.Guest(external_id=f"{number}\\N", family_name=name, preferences={"said": name}) for number, name in enumerate(names)
+        ]
+        assert feed.run(guests, stream="guests").created_count == len(names)
+        stored = Guest.objects.order_by("pk").values_list("family_name", "preferences")
+        assert list(stored) == [(name, {"said": name}) for name in names]
+        assert feed.run(guests, stream="guests").unchanged_count == len(names)
+
     def test_only_the_record_itself_resolves_its_rejection(self, feed: Feed) -> None:
         feed.run(Page(records=[records.Reservation(external_id="1", currency="EURO")], cursor={"at": 1}), stream="mixed")
         feed.run([records.Guest(external_id="1", family_name="Ortner")], stream="mixed", mode=RunMode.INCREMENTAL)
