@@ -96,16 +96,17 @@ class LeanDoor:
         integration_id, path_secret = int(target[1]), target[2] or ""
         try:
             facts = self.ingest.facts.peek(integration_id) or await self._facts(integration_id)
+            try:
+                body = await self._read(receive, self.ingest.admit(headers, facts))
+            except WebhookRejected as error:
+                outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, b""), facts)
+            else:
+                outcome = await self._settled(self._delivery(scope, integration_id, path_secret, headers, body), facts)
+            if outcome.status >= 400 and self.ingest.refusals.is_due:
+                await self._on_thread(self.ingest.refusals.write)
         except DatabaseError:
             return UNAVAILABLE
-        body = b""
-        try:
-            body = await self._read(receive, self.ingest.admit(headers, facts))
-        except WebhookRejected as error:
-            outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, body), facts)
-            self._report_refusals()
-            return outcome
-        return await self._settled(self._delivery(scope, integration_id, path_secret, headers, body), facts)
+        return outcome
 
     def _delivery(self, scope: Scope, integration_id: int, path_secret: str, headers: dict[str, str], body: bytes) -> Delivery:
         peer = scope["client"][0] if scope.get("client") else ""
@@ -189,11 +190,6 @@ class LeanDoor:
         for future, outcome in zip(futures, outcomes, strict=True):
             if not future.done():  # its client went away
                 future.set_result(outcome)
-        self._report_refusals()
-
-    def _report_refusals(self) -> None:
-        if self.ingest.refusals.is_due:
-            self._on_thread(self.ingest.refusals.write).add_done_callback(asyncio.Future.exception)  # no answer depends on it
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -303,6 +303,9 @@ _POSTGRESQL = f"""
     {_ONCE}
 """.encode()  # noqa: S608
 _NAME = b"webhooks_store"
+_NOT_PREPARED = b"26000"
+_SQLSTATE = ord("C")
+"""What libpq calls the field of an error that has its code."""
 _prepared: WeakSet[Any] = WeakSet()
 """Connections that know the statement."""
 
@@ -331,16 +334,23 @@ def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]] | None:
     if database.connection is None:
         database.ensure_connection()
     with database.wrap_database_errors:
-        # libpq itself, through the driver: for this one statement its cursor costs twice that, and a fifth of a millisecond of waiting.
-        libpq = database.connection.pgconn
-        if database.connection not in _prepared:
-            _require_success(libpq.prepare(_NAME, _POSTGRESQL))
-            _prepared.add(database.connection)
-        result = libpq.exec_prepared(_NAME, [to_json(rows)])
-        _require_success(result)
+        result = _execute_prepared(database.connection, to_json(rows))
     if result.ntuples == len(rows):
         return None
     return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
+
+
+def _execute_prepared(database: Any, parameter: bytes) -> Any:
+    """Run the statement through libpq itself: the driver's cursor costs twice that for it, and a fifth of a millisecond of waiting."""
+    if database not in _prepared:
+        _require_success(database.pgconn.prepare(_NAME, _POSTGRESQL))
+        _prepared.add(database)
+    result = database.pgconn.exec_prepared(_NAME, [parameter])
+    if result.error_field(_SQLSTATE) == _NOT_PREPARED:  # somebody has dropped all of the connection's statements
+        _prepared.discard(database)
+        return _execute_prepared(database, parameter)
+    _require_success(result)
+    return result
 
 
 def _require_success(result: Any) -> None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from hotels.models import Hotel
@@ -20,7 +21,7 @@ from webhooks.delivery import Delivery
 from webhooks.ingest import Ingest
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
-from webhooks.tests.doors import Answer, Door, LeanDoor, signed
+from webhooks.tests.doors import Answer, Door, LeanDoor, ViewDoor, signed
 from webhooks.tests.test_verifiers import SOAP
 from webhooks.tests.vendor import Vendor, parse
 from webhooks.verifiers import Secret, make
@@ -96,6 +97,17 @@ def test_integration_deleted_after_the_check_is_refused_and_the_others_of_its_gr
     gone.delete()
     assert [outcome.status for outcome in ingest.settle(deliveries)] == [401, 202]
     assert WebhookEvent.objects.get().integration == staying
+
+
+def test_dropped_statements_of_a_connection_cost_no_event(connect: Connect, transactional_db: None) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("statements are prepared for PostgreSQL only")
+    integration, view = connect(), ViewDoor()
+    for event_id in ("evt-1", "evt-2"):
+        assert view.post(path(integration), BODY, signed(BODY, SECRET, X_Webhook_Id=event_id)).status == 202
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+    assert WebhookEvent.objects.count() == 2
 
 
 def test_flood_of_made_up_ids_does_not_keep_the_vendor_waiting(connect: Connect, lean: LeanDoor) -> None:
