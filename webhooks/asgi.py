@@ -55,7 +55,7 @@ _NOT_ALLOWED = refusal(405, "method_not_allowed", "Send webhooks with POST.")
 
 
 class LeanDoor:
-    """The application. The event loop reads requests and sends answers; one thread verifies and stores them, one reads what is known of senders."""
+    """The application. The event loop reads requests and sends answers; one thread verifies and stores them, another reads about senders."""
 
     def __init__(self) -> None:
         self.ingest = Ingest()
