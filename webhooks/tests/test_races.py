@@ -2,13 +2,11 @@
 
 import json
 import random
-import threading
 from collections import Counter
-
-from django.db import connection
 
 from hotels.models import Guest
 from integrations.models import Integration, IntegrationLog
+from tests.threads import at_once
 from webhooks import inbox
 from webhooks.models import WebhookEvent
 from webhooks.tests.conftest import SECRET, Connect
@@ -22,27 +20,22 @@ def test_one_id_gives_one_event_and_one_effect_under_races(door: Door, vendor: t
     integration = connect("pms", provider="vendor")
     sending = [number for number in range(IDS) for _ in range(COPIES)]
     random.Random(7).shuffle(sending)
-    statuses: Counter[int] = Counter()
+    shares = [sending[thread::THREADS] for thread in range(THREADS)]
+    statuses: list[int] = []
 
-    def send(thread: int) -> None:
-        for number in sending[thread::THREADS]:
+    def send() -> None:
+        for number in shares.pop():
             data = {"guest_id": f"g{number}", "given_name": "Ana", "family_name": f"Lima {number}", "email": f"g{number}@example.com"}
             body = json.dumps({"event_type": "guest_updated", "data": data}).encode()
             answer = door.post(f"/api/webhooks/{integration.pk}", body, signed(body, SECRET, X_Webhook_Id=f"evt-{number}"))
-            statuses[answer.status] += 1
-        connection.close()
+            statuses.append(answer.status)
 
-    def work(_: int) -> None:
+    def work() -> None:
         inbox.drain(Integration.objects.select_related("hotel").get(pk=integration.pk))
-        connection.close()
 
-    for task, count in ((send, THREADS), (work, 2)):
-        threads = [threading.Thread(target=task, args=(number,)) for number in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert statuses == {202: IDS, 200: IDS * (COPIES - 1)}
+    assert at_once(THREADS, send) == []
+    assert at_once(2, work) == []
+    assert Counter(statuses) == {202: IDS, 200: IDS * (COPIES - 1)}
     assert WebhookEvent.objects.filter(status="done", attempts=1).count() == IDS
     assert Guest.objects.count() == IDS
     assert IntegrationLog.objects.filter(operation_name="guest_updated", status="success").count() == IDS
