@@ -259,7 +259,7 @@ class Page:
 
 
 class InboundEvent(NamedTuple):
-    """One event of one delivery, as a provider's `parse` reads it."""
+    """One event of one delivery, as a provider's `parse` reads it. A named tuple: one is made for every delivery, and they are made fast."""
 
     event_type: str
     """The vendor's own name."""

@@ -78,7 +78,6 @@ class LeanDoor:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
-            # What is loaded by now stays: the collector need not walk through it again and again while requests wait.
             spare_garbage_collection()
             await send({"type": "lifespan.startup.complete"})
         for thread in (self._writer, self._reader):

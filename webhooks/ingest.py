@@ -213,7 +213,7 @@ def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
     decoded = verifier.decode(body)
     events = read_events(facts.parsers.outline(verifier.name), headers, decoded) or []
     event_id, event_type, object_key = _named(events, headers.get(verifier.id_header, "") if verifier.id_header else "")
-    return {
+    return {  # spelt out: this is done for every delivery, and through `row_of` it costs a sixth more
         "integration_id": facts.integration_id,
         "event_id": event_id,
         "event_type": event_type,

@@ -124,8 +124,6 @@ class Refusals:
     @property
     def is_due(self) -> bool:
         """Say whether a line may be written now. Does no I/O."""
-        if not self._waiting:
-            return False
         now = self._clock()
         return any(now - self._asked_at.get(key, -LOG_SECONDS) >= LOG_SECONDS for key in list(self._waiting))
 

@@ -34,7 +34,7 @@ def _for_copy(values: Sequence[Any]) -> Iterable[str]:
     kinds = set(map(type, values))
     if kinds <= _TEXT:
         together = "".join(values)
-        return map(_escaped, values) if any(sign in together for sign in _COPY_ESCAPES) else values
+        return map(_one_for_copy, values) if any(sign in together for sign in _COPY_ESCAPES) else values
     return map(str, values) if kinds <= _SPELT_ALIKE else map(_one_for_copy, values)
 
 
@@ -43,11 +43,9 @@ def _one_for_copy(value: Any) -> str:
         return r"\N"
     if isinstance(value, bool):
         return "t" if value else "f"
-    return _escaped(value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict | list | tuple) else str(value))
-
-
-def _escaped(text: str) -> str:
-    return text.translate(_COPY_TABLE)
+    if isinstance(value, dict | list | tuple):
+        value = json.dumps(value)
+    return str(value).translate(_COPY_TABLE)
 
 
 def _for_sqlite(value: Any) -> Any:

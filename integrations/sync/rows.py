@@ -91,8 +91,7 @@ class Table:
         self._copied = attrgetter(*binding.copied, "external_id")
         self._limits = {name: column.max_length for name, column in self.fields.items() if getattr(column, "max_length", None)}
         self._limits |= dict.fromkeys(binding.relations, ID_LENGTH)
-        self._limits["external_id"] = ID_LENGTH
-        self._texts = attrgetter(*self._limits, "record_type")  # a tuple, even of one text
+        self._texts = attrgetter(*self._limits, "external_id")  # one more, so that it is a tuple even of one text
         self._amounts = [(n, 10 ** (c.max_digits - c.decimal_places)) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
         ranges = BaseDatabaseOperations.integer_field_ranges  # PostgreSQL's; SQLite would take more
         self._numbers = [(n, *ranges[c.get_internal_type()]) for n, c in self.fields.items() if isinstance(c, models.IntegerField)]
