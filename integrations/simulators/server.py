@@ -2,19 +2,29 @@
 
 A simulator is the vendor in small: stateful, in its own wire format, with its own errors. It can be told to fail, from the same
 process or over HTTP at `/_simulator/`, because what a vendor does when it is unwell is most of what an integration must get right.
+
+Whatever is sent is answered: what is not HTTP or not JSON with the vendor's own refusal, and an exception inside a simulator with 500
+and its traceback. Such an exception also stands in `Simulator.bugs`, and `running` raises it.
 """
 
 import json
 import random
 import re
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+
+class MalformedError(ValueError):
+    """What arrived is not HTTP, or its body not what its reader expects; answered by `Simulator.malformed`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,14 +41,26 @@ class SimRequest:
     """What the route's placeholders matched, unquoted."""
 
     def json(self) -> Any:
-        return json.loads(self.body) if self.body else {}
+        """Return the body, `{}` if there is none. Raises MalformedError."""
+        try:
+            return json.loads(self.body, parse_constant=_not_json) if self.body else {}
+        except (ValueError, RecursionError) as error:
+            raise MalformedError(f"The body is not JSON: {error}") from None
 
     def form(self) -> dict[str, str]:
-        return {name: values[0] for name, values in parse_qs(self.body.decode()).items()}
+        """Return the first value of each field. Raises MalformedError."""
+        try:
+            return {name: values[0] for name, values in parse_qs(self.body.decode()).items()}
+        except ValueError as error:
+            raise MalformedError(f"The body is not a form: {error}") from None
 
     def arg(self, name: str, default: str = "") -> str:
         """Return the first value of a query parameter."""
         return self.query.get(name, [default])[0]
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +115,8 @@ class Simulator:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
         """Method and path of everything that arrived, in order."""
+        self.bugs: list[Exception] = []
+        """What the simulator itself did wrong, as opposed to whoever spoke to it."""
         self.table: list[tuple[str, re.Pattern[str], str]] = []
         for name in dir(type(self)):
             for method, pattern in getattr(getattr(type(self), name), "routes", ()):
@@ -102,6 +126,10 @@ class Simulator:
     def error(self, status: int, message: str = "") -> SimResponse:
         """Answer a failure as this vendor would."""
         return SimResponse(status=status, json={"error": message or f"status {status}"})
+
+    def malformed(self, message: str) -> SimResponse:
+        """Answer what is not HTTP or not JSON as this vendor would."""
+        return self.error(400, message)
 
     def authenticate(self, request: SimRequest) -> SimResponse | None:
         """Return a refusal, or None to let the request pass."""
@@ -133,64 +161,119 @@ class Simulator:
         return None
 
     def handle(self, request: SimRequest) -> SimResponse:
+        allowed = []
         for method, expression, name in self.table:
-            if method == request.method and (found := expression.match(request.path)):
+            if found := expression.match(request.path):
+                if method != request.method:
+                    allowed.append(method)
+                    continue
                 request.args = {key: unquote(value) for key, value in found.groupdict().items()}
                 if refusal := self.authenticate(request):
                     return refusal
                 with self.lock:
                     return getattr(self, name)(request)
+        if allowed:
+            refusal = self.error(405, f"method not allowed: {request.method} {request.path}")
+            refusal.headers = {**refusal.headers, "Allow": ", ".join(sorted(set(allowed)))}
+            return refusal
         return self.error(404, f"no such resource: {request.method} {request.path}")
+
+    def broke(self, error: Exception) -> SimResponse:
+        """Keep and print an exception of the simulator's own, and answer it as no vendor would."""
+        shown = "".join(traceback.format_exception(error))
+        print(shown, file=sys.stderr)
+        with self.lock:
+            self.bugs.append(error)
+        return SimResponse(status=500, body=shown.encode(), content_type="text/plain; charset=utf-8")
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    default_request_version = protocol_version  # of a request that does not say; HTTP/0.9 would be answered without a status
     wbufsize = -1  # head and body leave in one segment
     simulator: ClassVar[Simulator]
 
     def answer(self) -> None:
-        target = urlsplit(self.path)
-        request = SimRequest(
+        try:
+            response, fault = self.respond()
+        except MalformedError as error:
+            response, fault = self.simulator.malformed(str(error)), None
+        except OSError:
+            raise  # whoever asked has gone
+        except Exception as error:
+            response, fault = self.simulator.broke(error), None
+        if fault and fault.kind in ("drop", "drop_after"):
+            self.close_connection = True
+        else:
+            self.send(response, cut=bool(fault and fault.kind == "truncate"))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
+
+    def respond(self) -> tuple[SimResponse, Fault | None]:
+        request = self.read()
+        simulator = self.simulator
+        if request.path.startswith("/_simulator/"):
+            return self.command_simulator(request), None
+        with simulator.lock:
+            simulator.requests.append((request.method, request.path))
+        fault = simulator.take(request, "status", "slow", "truncate", "drop", "drop_after")
+        if fault and fault.kind == "drop":
+            return SimResponse(), fault
+        if fault and fault.kind == "slow":
+            time.sleep(fault.seconds)
+        if fault and fault.kind == "status":
+            response = simulator.error(fault.status)
+            response.headers = {**response.headers, **fault.headers}
+            return response, fault
+        return simulator.handle(request), fault
+
+    def read(self) -> SimRequest:
+        body = self.read_body()
+        try:
+            target = urlsplit(self.path)
+        except ValueError as error:
+            raise MalformedError(f"That is no address: {error}") from None
+        return SimRequest(
             method=self.command,
             path=target.path,
             query=parse_qs(target.query, keep_blank_values=True),
             headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.read_body(),
+            body=body,
         )
-        simulator = self.simulator
-        if request.path.startswith("/_simulator/"):
-            return self.send(self.command_simulator(request))
-        with simulator.lock:
-            simulator.requests.append((request.method, request.path))
-        fault = simulator.take(request, "status", "slow", "truncate", "drop", "drop_after")
-        if fault and fault.kind == "slow":
-            time.sleep(fault.seconds)
-        if fault and fault.kind == "drop":
-            self.close_connection = True
-            return None
-        if fault and fault.kind == "status":
-            response = simulator.error(fault.status)
-            response.headers = {**response.headers, **fault.headers}
-        else:
-            response = simulator.handle(request)
-        if fault and fault.kind == "drop_after":
-            self.close_connection = True
-            return None
-        return self.send(response, cut=bool(fault and fault.kind == "truncate"))
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = answer  # noqa: N815
 
     def read_body(self) -> bytes:
-        if self.headers.get("transfer-encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("content-length") or 0))
-        parts = []
-        while size := int(self.rfile.readline().partition(b";")[0], 16):
-            parts.append(self.rfile.read(size))
+        """Return the body. Raises MalformedError, after which nothing more can be read from this connection."""
+        was_closing, self.close_connection = self.close_connection, True
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
+            body = b"".join(self.read_chunks())
+        else:
+            body = self.read_exactly(self.headers.get("content-length") or "0", 10)
+        self.close_connection = was_closing
+        return body
+
+    def read_chunks(self) -> Iterator[bytes]:
+        while part := self.read_exactly(self.rfile.readline(100).partition(b";")[0].strip().decode("latin-1"), 16):
+            yield part
             self.rfile.readline()
         while self.rfile.readline().strip():
             pass  # trailers
-        return b"".join(parts)
+
+    def read_exactly(self, size: str, base: int) -> bytes:
+        if not re.fullmatch("[0-9a-fA-F]{1,8}" if base == 16 else "[0-9]{1,10}", size):
+            raise MalformedError(f"“{size}” is no length.")
+        read = self.rfile.read(int(size, base))
+        if len(read) < int(size, base):
+            raise MalformedError("The body is shorter than its length.")
+        return read
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no HTTP request, or none of the methods anybody offers."""
+        self.close_connection = True
+        if code == HTTPStatus.NOT_IMPLEMENTED:
+            self.send(self.simulator.error(405, f"method not allowed: {self.command} {self.path}"))
+        else:
+            self.send(self.simulator.malformed(message or HTTPStatus(code).phrase))
 
     def command_simulator(self, request: SimRequest) -> SimResponse:
         name = request.path.removeprefix("/_simulator/")
@@ -203,11 +286,14 @@ class _Handler(BaseHTTPRequestHandler):
             return SimResponse(json=self.simulator.requests)
         try:
             return SimResponse(json=self.simulator.control(name, request.json()))
-        except KeyError:
+        except KeyError as error:
+            if error.args != (name,):
+                raise
             return SimResponse(status=404, json={"error": f"this simulator has no control “{name}”"})
 
     def send(self, response: SimResponse, *, cut: bool = False) -> None:
-        body = response.encoded()
+        with self.simulator.lock:  # it may show what another request is about to change
+            body = response.encoded()
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
@@ -215,6 +301,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", response.content_type)
         if response.status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body[: len(body) // 2] if cut else body)
@@ -231,6 +319,9 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing when a client went away in the middle; that is what some tests do."""
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self.RequestHandlerClass.simulator.broke(error)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -260,9 +351,11 @@ def start(simulator: Simulator, port: int = 0) -> RunningSimulator:
 
 @contextmanager
 def running(simulator: Simulator, port: int = 0) -> Iterator[RunningSimulator]:
-    """Serve `simulator` for the length of a `with` block."""
+    """Serve `simulator` for the length of a `with` block. Raises what went wrong inside the simulator meanwhile."""
     served = start(simulator, port)
     try:
         yield served
     finally:
         served.stop()
+        if simulator.bugs:
+            raise ExceptionGroup(f"{type(simulator).__name__} broke.", simulator.bugs)

@@ -22,6 +22,7 @@ CODES = {
     401: ("AUTHENTICATION_ERROR", "UNAUTHORIZED"),
     403: ("AUTHENTICATION_ERROR", "FORBIDDEN"),
     404: ("INVALID_REQUEST_ERROR", "NOT_FOUND"),
+    405: ("INVALID_REQUEST_ERROR", "METHOD_NOT_ALLOWED"),
     409: ("INVALID_REQUEST_ERROR", "CONFLICT"),
     429: ("RATE_LIMIT_ERROR", "RATE_LIMITED"),
     500: ("API_ERROR", "INTERNAL_SERVER_ERROR"),
@@ -70,6 +71,9 @@ class Frame(Simulator):
         _, code = CODES.get(status, CODES[400])
         return RefusalError(status, code, message or f"Simulated {code.lower().replace('_', ' ')}.").response
 
+    def malformed(self, message: str) -> SimResponse:
+        return bad(message, code="EXPECTED_JSON_BODY").response
+
     def authenticate(self, request: SimRequest) -> SimResponse | None:
         if request.path in ("/oauth2/token", "/oauth2/revoke"):
             return None
@@ -84,8 +88,6 @@ class Frame(Simulator):
             return super().handle(request)
         except RefusalError as refusal:
             return refusal.response
-        except json.JSONDecodeError:
-            return bad("The body is not JSON.", code="EXPECTED_JSON_BODY").response
 
     def need(self, scope: str) -> None:
         if scope not in self.scopes:
