@@ -94,6 +94,8 @@ class SquareSimulator(OrderBook):
     def search_catalog(self, request: SimRequest) -> SimResponse:
         self.need("ITEMS_READ")
         body = request.json()
+        if body.get("query"):
+            raise bad("This simulator offers no `query`.", "query", "NOT_IMPLEMENTED")
         query = {name: body.get(name) for name in ("object_types", "begin_time", "include_deleted_objects")}
         limit = body.get("limit", 100)
         if not 1 <= limit <= 1000:
@@ -156,8 +158,8 @@ class SquareSimulator(OrderBook):
     @route("POST", "/oauth2/token")
     def obtain_token(self, request: SimRequest) -> SimResponse:
         body = request.json()
-        if "json" not in request.headers.get("content-type", ""):
-            raise RefusalError(415, "UNSUPPORTED_MEDIA_TYPE", "Send JSON.")
+        if body["grant_type"] not in ("authorization_code", "refresh_token", "migration_token"):
+            raise bad(f"`grant_type` is not a known one: {body['grant_type']!r}.", "grant_type", "INVALID_VALUE")
         secret = body.get("client_secret")
         if body.get("client_id") != APPLICATION_ID or secret not in (None, APPLICATION_SECRET):
             raise RefusalError(401, "UNAUTHORIZED", "Not Authorized")

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from integrations.services.square.simulator_catalog import POOL_BAR, RESTAURANT, Catalog, stamp
+from integrations.services.square.simulator_contract import breaches
 from integrations.simulators.server import SimRequest, SimResponse, Simulator
 
 TOKEN = "EAAA-simulated-access-token"
@@ -75,13 +77,24 @@ class Frame(Simulator):
         return bad(message, code="EXPECTED_JSON_BODY").response
 
     def authenticate(self, request: SimRequest) -> SimResponse | None:
-        if request.path in ("/oauth2/token", "/oauth2/revoke"):
-            return None
-        state = self.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
-        if state == "valid":
-            return None
-        code = {"expired": "ACCESS_TOKEN_EXPIRED", "revoked": "ACCESS_TOKEN_REVOKED"}.get(state or "", "UNAUTHORIZED")
-        return RefusalError(401, code, "This request could not be authorized.").response
+        if request.path not in ("/oauth2/token", "/oauth2/revoke"):
+            kind, _, token = request.headers.get("authorization", "").partition(" ")
+            state = self.tokens.get(token, "") if kind == "Bearer" else ""
+            if state != "valid":
+                code = {"expired": "ACCESS_TOKEN_EXPIRED", "revoked": "ACCESS_TOKEN_REVOKED"}.get(state, "UNAUTHORIZED")
+                return RefusalError(401, code, "This request could not be authorized.").response
+        return self.refuse(request)
+
+    def refuse(self, request: SimRequest) -> SimResponse | None:
+        """Refuse what breaks Square's contract."""
+        version = request.headers.get("square-version", "2025-08-20")
+        if not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", version):
+            return bad(f"`{version}` is no version of the form YYYY-MM-DD.", "Square-Version", "INVALID_SQUARE_VERSION_FORMAT").response
+        if request.body and "json" not in request.headers.get("content-type", ""):
+            return RefusalError(415, "UNSUPPORTED_MEDIA_TYPE", "Send JSON.").response
+        for field, code, words in breaches(request.method, request.path, request.json()):
+            return bad(words, field, code).response
+        return None
 
     def handle(self, request: SimRequest) -> SimResponse:
         try:

@@ -1,5 +1,7 @@
 """The simulated order book: orders with versions and totals, and the payments that settle them."""
 
+import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +11,13 @@ from integrations.services.square.simulator_frame import Frame, RefusalError, ba
 from integrations.simulators.server import SimRequest, SimResponse, route
 
 TERMINAL = ("COMPLETED", "CANCELED")
+
+
+def _not_offered(given: dict[str, Any], names: Iterable[str], where: str) -> None:
+    """Refuse by name what Square has and this simulator has not."""
+    for name in names:
+        if given.get(name):
+            raise bad(f"This simulator offers no `{name}`.", f"{where}.{name}".lstrip("."), "NOT_IMPLEMENTED")
 
 
 class OrderBook(Frame):
@@ -31,6 +40,7 @@ class OrderBook(Frame):
         for name, limit in (("reference_id", 40), ("ticket_name", 30)):
             if len(given.get(name, "")) > limit:
                 raise bad(f"`{name}` is longer than {limit} characters.", f"order.{name}", "VALUE_TOO_LONG")
+        _not_offered(given, ("discounts", "service_charges"), "order")
         if given.get("state", "OPEN") not in ("OPEN", "DRAFT"):
             raise bad("An order is created OPEN or DRAFT.", "order.state")
         if len(given.get("fulfillments", [])) > 1:
@@ -55,6 +65,8 @@ class OrderBook(Frame):
         quantity = given.get("quantity")
         if not isinstance(quantity, str) or not 1 <= len(quantity) <= 12:
             raise bad("`quantity` must be a string of 1 to 12 characters.", f"{where}.quantity", "EXPECTED_STRING")
+        if not re.fullmatch(r"\d+(\.\d{1,5})?", quantity) or not Decimal(quantity):
+            raise bad("`quantity` must be a number above zero.", f"{where}.quantity", "INVALID_VALUE")
         if Decimal(quantity) != int(Decimal(quantity)) and "quantity_unit" not in given:
             raise bad("A fractional quantity needs a quantity unit.", f"{where}.quantity")
         line = {"uid": f"line-{number + 1}", **given}
@@ -121,6 +133,11 @@ class OrderBook(Frame):
     def search_orders(self, request: SimRequest) -> SimResponse:
         self.need("ORDERS_READ")
         body = request.json()
+        query = body.get("query") or {}
+        _not_offered(query, ("sort",), "query")
+        _not_offered(
+            query.get("filter") or {}, ("date_time_filter", "fulfillment_filter", "source_filter", "customer_filter"), "query.filter"
+        )
         states = body.get("query", {}).get("filter", {}).get("state_filter", {}).get("states")
         orders = [
             o for o in self.orders.values() if o["location_id"] in body.get("location_ids", []) and (not states or o["state"] in states)
@@ -132,6 +149,8 @@ class OrderBook(Frame):
     def update_order(self, request: SimRequest) -> SimResponse:
         self.need("ORDERS_WRITE")
         body = request.json()
+        _not_offered(body, ("fields_to_clear",), "")
+        _not_offered(body.get("order") or {}, ("line_items", "taxes", "discounts", "service_charges"), "order")
         order = self._find(request.args["order_id"])
         if self.take(request, "conflict"):
             order["version"] += 1
@@ -227,6 +246,14 @@ class OrderBook(Frame):
         details = {"CASH": "cash_details", "EXTERNAL": "external_details"}.get(source or "", "")
         if not details or details not in body:
             raise bad("Name a source and its details.", "source_id", "MISSING_REQUIRED_PARAMETER")
+        location = self.locations.get(body.get("location_id") or RESTAURANT)
+        if location is None:
+            raise bad("The location id is invalid.", "location_id", "INVALID_LOCATION")
+        money = body.get("amount_money") or {}
+        if money.get("currency") != location["currency"]:
+            raise bad("The currency is not the location's.", "amount_money.currency", "CURRENCY_MISMATCH")
+        if not isinstance(money.get("amount"), int) or money["amount"] < 0:
+            raise bad("The amount must not be negative.", "amount_money.amount", "VALUE_TOO_LOW")
         payment_id = f"SIMPAYMENT{len(self.payments) + 1:08d}"
         now = stamp(datetime.now(UTC))
         status = "COMPLETED" if body.get("autocomplete", True) else "APPROVED"
