@@ -8,6 +8,7 @@ import base64
 import copy
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -119,6 +120,8 @@ class SimphonySimulator(Simulator):
     @route("POST", "/oidc-provider/v1/oauth2/token")
     def token(self, request: SimRequest) -> SimResponse:
         form = request.form()
+        if form.get("grant_type") not in ("authorization_code", "refresh_token") or form.get("client_id") != self.client_id:
+            return SimResponse(status=400, json={"status": 400, "message": "grant_type or client_id", "code": "VALIDATION_ERRORS"})
         if form["grant_type"] == "refresh_token":
             allowed = form.get("refresh_token") in self.refresh_tokens
             self.refresh_tokens.discard(form.get("refresh_token", ""))
@@ -137,7 +140,8 @@ class SimphonySimulator(Simulator):
     def authenticate(self, request: SimRequest) -> SimResponse | None:
         if request.path.startswith("/oidc-provider/"):
             return None
-        if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.id_tokens:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind != "Bearer" or token not in self.id_tokens:
             return self.error(401, "The token is not valid.")
         by_header = "/checks" in request.path or "menu_id" in request.args
         if by_header and self._context(request) != (self.org, self.location, str(self.center)):
@@ -177,7 +181,8 @@ class SimphonySimulator(Simulator):
         return SimResponse(json=self.unavailable)
 
     def _item(self, item_id: int) -> dict[str, Any]:
-        return next(item for menu in self.menus.values() for item in menu["menuItems"] if item["menuItemId"] == item_id)
+        """Return an item of the menus. Raises KeyError."""
+        return {item["menuItemId"]: item for menu in self.menus.values() for item in menu["menuItems"]}[item_id]
 
     # --- checks ------------------------------------------------------------------------------------------------------------------
 
@@ -192,6 +197,8 @@ class SimphonySimulator(Simulator):
             return SimResponse(status=400, json=body, content_type="application/problem+json")
         self.bodies.append(request.body)
         body = request.json()
+        if wrong := self._wrong(body):
+            return self.error(400, f"{wrong} is missing, unknown or not of its type.", "invalid_request")
         header, key = body["header"], body["header"]["idempotencyId"]
         answered_at, answer = self.answered.get(key, (0.0, {}))
         if "detect-duplicate-request" in request.headers.get("simphony-features", "") and self.clock() - answered_at < DUPLICATE_SECONDS:
@@ -199,11 +206,45 @@ class SimphonySimulator(Simulator):
         if any(check["header"]["checkName"] == header["checkName"] and self._is_open(check) for check in self.checks.values()):
             return self.error(400, "The check name is in use.", "check_name_in_use")
         try:
-            check = self._open_check(header, body["menuItems"], body["tenders"])
-        except StopIteration:
+            check = self._open_check(header, body["menuItems"], body.get("tenders", []))
+        except KeyError:
             return self.error(400, "A menu item is not available.", "menu_item_not_available")
         self.answered[key] = (self.clock(), copy.deepcopy(check))
         return SimResponse(json=check)
+
+    def _wrong(self, body: Any) -> str:
+        """Return the first field of a check that is wrong, or nothing."""
+        header = body.get("header") if isinstance(body, dict) else None
+        if not isinstance(header, dict):
+            return "header"
+        known = {"orgShortName": self.org, "locRef": self.location, "rvcRef": self.center, "checkEmployeeRef": self.employee}
+        for name, value in known.items():
+            if header.get(name) != value or isinstance(header.get(name), bool):
+                return f"header.{name}"
+        if header.get("orderTypeRef") not in (1, 2):
+            return "header.orderTypeRef"
+        if not re.fullmatch("[0-9a-f]{32}", str(header.get("idempotencyId"))):
+            return "header.idempotencyId"
+        if not isinstance(header.get("checkName"), str):
+            return "header.checkName"
+        for block in ("menuItems", "tenders"):
+            lines = body.get(block, [])
+            if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+                return block
+        for number, line in enumerate(body.get("menuItems", [])):
+            for name, least in (("menuItemId", 1), ("quantity", 0), ("definitionSequence", 1), ("priceSequence", 1), ("unitPrice", None)):
+                value = line.get(name, 1)
+                if isinstance(value, bool) or not isinstance(value, int | float) or (least is not None and value < least):
+                    return f"menuItems[{number}].{name}"
+            if "menuItemId" not in line or not line.get("quantity"):
+                return f"menuItems[{number}]"
+        for number, line in enumerate(body.get("tenders", [])):
+            if line.get("tenderId") not in (self.tender, self.service_total):
+                return f"tenders[{number}].tenderId"
+            total = line.get("total")
+            if isinstance(total, bool) or not isinstance(total, int | float) or total < 0:
+                return f"tenders[{number}].total"
+        return ""
 
     def _open_check(
         self, header: dict[str, Any], lines: list[dict[str, Any]], tenders: list[dict[str, Any]], days: int = 0
@@ -233,7 +274,12 @@ class SimphonySimulator(Simulator):
 
     def _line_total(self, line: dict[str, Any]) -> Decimal:
         item = self._item(line["menuItemId"])
-        definition = next(d for d in item["definitions"] if d["definitionSequence"] == line.get("definitionSequence", 1))
+        sequence = line.get("definitionSequence", 1)
+        definition = {one["definitionSequence"]: one for one in item["definitions"]}[sequence]
+        for gone in self.unavailable["items"]:
+            sequences = {one["definitionSequence"] for one in gone["definitions"]} or {sequence}
+            if gone["menuItemId"] == item["menuItemId"] and sequence in sequences:
+                raise KeyError(item["menuItemId"])
         prices = {price["priceSequence"]: price["price"] for price in definition["prices"]}
         price = line["unitPrice"] if "unitPrice" in line else prices[line.get("priceSequence", 1)]
         return Decimal(str(price)) * Decimal(str(line["quantity"]))

@@ -133,16 +133,19 @@ class OrderBook(Frame):
     def search_orders(self, request: SimRequest) -> SimResponse:
         self.need("ORDERS_READ")
         body = request.json()
+        limit = 500 if body.get("limit") is None else body["limit"]
+        if not 1 <= limit <= 1000:
+            raise bad("`limit` must be between 1 and 1000.", "limit", "VALUE_TOO_LOW" if limit < 1 else "VALUE_TOO_HIGH")
         query = body.get("query") or {}
         _not_offered(query, ("sort",), "query")
         _not_offered(
             query.get("filter") or {}, ("date_time_filter", "fulfillment_filter", "source_filter", "customer_filter"), "query.filter"
         )
-        states = body.get("query", {}).get("filter", {}).get("state_filter", {}).get("states")
+        states = ((query.get("filter") or {}).get("state_filter") or {}).get("states")
         orders = [
             o for o in self.orders.values() if o["location_id"] in body.get("location_ids", []) and (not states or o["state"] in states)
         ]
-        found, cursor = self.page(orders, body.get("query"), body.get("limit", 500), body.get("cursor", ""))
+        found, cursor = self.page(orders, body.get("query"), limit, body.get("cursor") or "")
         return SimResponse(json={"orders": found} | ({"cursor": cursor} if cursor else {}))
 
     @route("PUT", "/v2/orders/{order_id}")
@@ -259,7 +262,9 @@ class OrderBook(Frame):
         status = "COMPLETED" if body.get("autocomplete", True) else "APPROVED"
         payment = {"id": payment_id, "created_at": now, "updated_at": now, "amount_money": body["amount_money"], "status": status, "source_type": source, "total_money": body["amount_money"], "location_id": body.get("location_id", RESTAURANT), details: body[details]}  # fmt: skip
         if order_id := body.get("order_id"):
-            order = self._find(order_id)
+            if order_id not in self.orders:
+                raise RefusalError(404, "NOT_FOUND", f"Order not found for id {order_id}", "order_id")
+            order = self.orders[order_id]
             if order["state"] != "OPEN":
                 raise bad("The order is not open.", "order_id")
             payment["order_id"] = order_id
