@@ -227,6 +227,9 @@ class SimphonySimulator(Simulator):
             return "header.idempotencyId"
         if not isinstance(header.get("checkName"), str):
             return "header.checkName"
+        for block in ("discounts", "serviceCharges", "comboMeals", "taxes"):  # not offered here
+            if body.get(block):
+                return block
         for block in ("menuItems", "tenders"):
             lines = body.get(block, [])
             if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
