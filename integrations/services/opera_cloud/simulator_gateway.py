@@ -156,7 +156,7 @@ class SimGateway(Simulator):
         """Cut a page from rows, and say what the paging fields say."""
         limit, offset = min(int(request.arg("limit", "20")), self.page_size), int(request.arg("offset", "0"))
         shown = rows[:MOST_ROWS][offset : offset + limit]
-        more = offset + limit < len(rows)
+        more = min(offset + limit, MOST_ROWS) < len(rows)
         paging = {"offset": offset, "limit": limit, "hasMore": more, "totalResults": min(len(rows), MOST_ROWS), "count": len(shown)}
         return shown, paging
 
