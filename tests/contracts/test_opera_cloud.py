@@ -18,11 +18,13 @@ import pytest
 from integrations.exceptions import RequestRejected
 from integrations.records import Reservation, StreamQuery
 from integrations.services.contract import KEY, Connection, connect
+from integrations.services.opera_cloud import simulator_contract
 from integrations.services.opera_cloud.provider import OperaCloudProvider
 from integrations.services.opera_cloud.simulator import CREDENTIALS, OperaCloudSimulator
 from integrations.services.opera_cloud.tests import CHANGES, CHARGE, CHECK_IN, CHECK_OUT, CONFIG, FEEDBACK, REQUEST
 from integrations.simulators.server import running
 from integrations.transport.client import Policy
+from tests.contracts import opera_cut
 from tests.contracts.prism import document, prism
 
 pytestmark = pytest.mark.contract
@@ -133,3 +135,8 @@ def test_refused_check_out_asks_for_the_folio_as_the_contract_wants(judged: tupl
         connection.provider.post_check_out({**CHECK_OUT, "reservation_external_id": "660095"}, KEY)
     connection.exchanges = [exchange for exchange in connection.exchanges if exchange.operation_name != "check_out"]
     assert accepted(connection, contract) == {"sign_in", "reservation", "folio"}
+
+
+def test_simulators_share_of_the_specification_is_oracles() -> None:
+    folder = document("opera_cloud_rsv.openapi.json").parent
+    assert simulator_contract.FILE.read_text() == opera_cut.text_of(opera_cut.cut(folder))

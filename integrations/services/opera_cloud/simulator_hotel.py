@@ -58,6 +58,10 @@ class Stay:
     children: int = 0
     status: str = "Reserved"
     takes_charges: bool = True
+    companions: list[str] = field(default_factory=list)
+    """Profiles of those who came along."""
+    shares_with: list[str] = field(default_factory=list)
+    """Other reservations of the same room."""
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def computed(self, today: date) -> str:
@@ -79,6 +83,10 @@ class SimHotel:
         self.stays: dict[str, Stay] = {}
         self.postings: dict[str, list[Json]] = {}
         self.requests: list[Json] = []
+        self.merged: dict[str, int] = {}
+        """Profile merged into another -> what its id answers."""
+        self.normalises_phones = False
+        """Whether a phone number is kept without its spaces: a hotel's set-up."""
         self.numbers = count(987_654)
         self._opened = datetime.combine(today - timedelta(days=9), time(10), UTC)
         self._build_rooms()
@@ -100,7 +108,7 @@ class SimHotel:
     def _build_stays(self) -> None:
         guests = [self.add_profile(given, surname) for given, surname in NAMES]
         for id, guest, nights, room, more in (
-            ("660082", 0, (0, 2), "0101", {"room_type": "DLXK", "rate": Decimal("210.50")}),
+            ("660082", 0, (0, 2), "0101", {"room_type": "DLXK", "rate": Decimal("210.50"), "companions": [guests[11]]}),
             ("res_123", 1, (0, 3), "101", {}),
             ("660083", 2, (0, 1), "", {"adults": 1}),
             ("660090", 3, (-1, 2), "102", {"status": "InHouse", "children": 1}),
@@ -117,6 +125,7 @@ class SimHotel:
         ):
             arrival, departure = (self.today + timedelta(days=offset) for offset in nights)
             self.add_stay(Stay(id=id, guest_id=guests[guest], arrival=arrival, departure=departure, room=room, **more))
+        self.stays["660093"].shares_with, self.stays["660094"].shares_with = ["660094"], ["660093"]
         self.post(
             "660092", {"transactionCode": "2000", "price": {"amount": 120.5, "currencyCode": self.currency}, "postingReference": "till 7"}
         )
@@ -151,7 +160,7 @@ class SimHotel:
                     {
                         "id": str(7000 + number),
                         "type": "Communication",
-                        "telephone": {"phoneTechType": "FAX", "phoneNumber": "+1 555 0199"},
+                        "telephone": {"phoneTechType": "FAX", "phoneUseType": "BUSINESS", "phoneNumber": "+1 555 0199"},
                     },
                     self._child(
                         "telephone", {"phoneTechType": "PHONE", "phoneUseType": "MOBILE", "phoneNumber": f"+1 555 {number:04}"}, number
@@ -171,11 +180,28 @@ class SimHotel:
         self.postings[stay.id] = []
         stay.modified = self._opened + timedelta(seconds=len(self.stays))
         if stay.status == "InHouse":
-            room = self.rooms[stay.room]
-            room.front_office = room.seen = "Occupied"
-            room.housekeeping = "Clean"
+            self.enter(stay.room)
 
     # --- what happens to it
+
+    def enter(self, number: str) -> None:
+        room = self.rooms[number]
+        room.front_office = room.seen = "Occupied"
+        room.housekeeping = "Clean"
+
+    def leave(self, number: str, housekeeping: str = "Dirty") -> None:
+        """Let somebody leave a room; whoever shared it is still there."""
+        if number and not any(stay.room == number and stay.status == "InHouse" for stay in self.stays.values()):
+            room = self.rooms[number]
+            room.housekeeping, room.front_office, room.seen = housekeeping, "Vacant", "Vacant"
+
+    def in_the_way(self, stay: Stay, number: str) -> Stay | None:
+        """Return another stay that has the room on a night of this one, unless they share it."""
+        for other in self.stays.values():
+            is_there = other.room == number and other.status in ("Reserved", "InHouse") and other is not stay
+            if is_there and other.id not in stay.shares_with and other.arrival < stay.departure and stay.arrival < other.departure:
+                return other
+        return None
 
     def touch(self, stay: Stay) -> None:
         stay.modified = datetime.now(UTC)
@@ -200,6 +226,11 @@ class SimHotel:
         if balance := self.balance(stay_id):
             self.post(stay_id, {"transactionCode": "9000", "price": {"amount": float(-balance)}, "postingReference": "paid"})
 
+    def posted(self, stay_id: str, code: str, check_number: str) -> Decimal:
+        """Return what a folio holds of a transaction code, of one check if it is named."""
+        found = (p for p in self.postings[stay_id] if p["transactionCode"] == code and check_number in ("", p["checkNo"]))
+        return sum((Decimal(str(posting["postedAmount"]["amount"])) for posting in found), Decimal(0))
+
     def balance(self, stay_id: str) -> Decimal:
         return sum((Decimal(str(posting["postedAmount"]["amount"])) for posting in self.postings[stay_id]), Decimal(0))
 
@@ -211,7 +242,8 @@ class SimHotel:
     def in_list(self, stay: Stay) -> Json:
         profile = self.profiles[stay.guest_id]
         customer = profile["customer"]
-        name = customer["personName"][0]
+        name = self.name_of(stay.guest_id)
+        companions = [self._person(id) | {"profileIdList": [{"id": id, "type": "Profile"}]} for id in stay.companions]
         return {
             **self._common(stay),
             "roomStay": {
@@ -238,8 +270,28 @@ class SimHotel:
                 "nationality": {"code": customer.get("nationality")},
                 "id": stay.guest_id,
                 "type": "Profile",
+                **({"accompanyGuests": companions} if companions else {}),
             },
         }
+
+    def name_of(self, guest_id: str) -> Json:
+        return self.profiles[guest_id]["customer"]["personName"][0]
+
+    def _person(self, guest_id: str) -> Json:
+        name = self.name_of(guest_id)
+        return {
+            "firstName": name["givenName"],
+            "lastName": name["surname"],
+            "fullName": f"{name['surname']}, {name['givenName']}",
+        }
+
+    def _sharers(self, stay: Stay) -> Json:
+        sharers = [
+            self._person(other.guest_id)
+            | {"profileId": {"id": other.guest_id, "type": "Profile"}, "reservationId": {"id": other.id, "type": "Reservation"}}
+            for other in map(self.stays.__getitem__, stay.shares_with)
+        ]
+        return {"sharedGuests": sharers} if sharers else {}
 
     def detail(self, stay: Stay) -> Json:
         rate = {"base": {"amountBeforeTax": float(stay.rate), "currencyCode": self.currency}}
@@ -254,8 +306,8 @@ class SimHotel:
                 "roomRates": [{"roomType": stay.room_type, "rates": {"rate": [rate]}}],
             },
             "reservationGuests": [
-                {"profileInfo": {"profileIdList": [{"id": "999", "type": "Profile"}]}, "primary": False},
-                {"profileInfo": {"profileIdList": [{"id": stay.guest_id, "type": "Profile"}]}, "primary": True},
+                {"profileInfo": {"profileIdList": [{"id": id, "type": "Profile"}]}, "primary": id == stay.guest_id}
+                for id in (*stay.companions, stay.guest_id)
             ],
             "cashiering": {"revenuesAndBalances": {"balance": self.money(self.balance(stay.id))}},
         }
@@ -268,11 +320,11 @@ class SimHotel:
             "computedReservationStatus": stay.computed(self.today),
             "createDateTime": stamp(self._opened),
             "lastModifyDateTime": stamp(stay.modified),
+            **self._sharers(stay),
         }
 
     def summary(self, guest_id: str) -> Json:
-        profile = self.profiles[guest_id]
-        name = profile["customer"]["personName"][0]
+        profile, name = self.profiles[guest_id], self.name_of(guest_id)
         return {
             "profileIdList": [{"id": guest_id, "type": "Profile"}],
             "profile": {

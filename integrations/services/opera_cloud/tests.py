@@ -670,8 +670,8 @@ def test_check_in_again_is_done_already(opera) -> None:
 
 
 def test_room_named_is_assigned_to_a_reservation_without_one(opera) -> None:
-    opera().post_check_in({**CHECK_IN, "reservation_external_id": "660083", "room_number": "0101"}, KEY)
-    assert opera.simulator.state()["stays"]["660083"] == "InHouse 0101"
+    opera().post_check_in({**CHECK_IN, "reservation_external_id": "660083", "room_number": "111"}, KEY)
+    assert opera.simulator.state()["stays"]["660083"] == "InHouse 111"
 
 
 def test_without_a_free_room_the_check_in_says_so(opera) -> None:

@@ -18,6 +18,8 @@ from integrations.simulators.server import SimRequest, SimResponse, Simulator, r
 
 API = "/services/data/v{version}"
 DELETED_LOG = timedelta(days=15)
+VERSIONS = tuple(f"{number}.0" for number in range(31, 68))
+"""Older ones are retired; 67.0 is the newest that is documented (2026-11)."""
 MAX_COLLECTION = 200
 AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
 CODES = {401: "INVALID_SESSION_ID", 403: "REQUEST_LIMIT_EXCEEDED", 404: "NOT_FOUND", 500: "UNKNOWN_EXCEPTION", 503: "SERVER_UNAVAILABLE"}
@@ -234,7 +236,10 @@ class SalesforceSimulator(Simulator):
     def authenticate(self, request: SimRequest) -> SimResponse | None:
         if request.path in ("/services/data", "/services/oauth2/token"):
             return None
-        if request.headers.get("authorization", "").removeprefix("Bearer ") in self.sessions:
+        if (version := request.args.get("version")) and version not in VERSIONS:
+            return self.error(404, "The requested resource does not exist")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme in ("Bearer", "OAuth") and token in self.sessions:
             return None
         return self.error(401, "Session expired or invalid")
 
