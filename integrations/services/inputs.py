@@ -92,12 +92,6 @@ class SyncInput(Input):
         "`deletions_need_confirmation` asks for this. Reads everything, as `full` does.",
     )
 
-    @model_validator(mode="after")
-    def dates_in_order(self) -> "SyncInput":
-        if self.start_date and self.end_date and self.start_date > self.end_date:
-            raise InvalidInput({"end_date": "The end date is before the start date."})
-        return self
-
 
 # --- point of sale -------------------------------------------------------------------------------------------------------------
 
