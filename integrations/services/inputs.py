@@ -191,6 +191,12 @@ class SplitInput(Input):
     reference_id: Id = Field(description="Which of the guest's `references` becomes a guest of its own.")
 
 
+class VerdictInput(Input):
+    verdict: Literal["same", "different", "later"] = Field(
+        description="same: join the two, the older guest holds the person. different: two people; nobody is asked again. later: keep it."
+    )
+
+
 class RetryRejectedInput(Input):
     ids: Annotated[list[Id], Field(max_length=200)] | None = Field(None, description="Which rejected records; all that wait if left out.")
     stream: str = Field("", max_length=40, description="Only those of this stream.")
