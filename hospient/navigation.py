@@ -8,8 +8,9 @@ from django.urls import NoReverseMatch, reverse
 
 from hotels.access import visible
 from hotels.admin.base import reach
-from hotels.models import Role
+from hotels.models import Role, Verdict
 from integrations.models import Conflict, Integration, IntegrationStatus, Operation, OperationStatus, RejectedRecord
+from integrations.services.guests import questions
 from webhooks.models import EventStatus, WebhookEvent
 
 MOST = 99
@@ -43,6 +44,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 _link("Rooms", "hotels_room_changelist", "bed"),
                 _link("Reservations", "hotels_reservation_changelist", "event"),
                 _link("Guests", "hotels_guest_changelist", "person"),
+                _link("Same person?", "hotels_guestquestion_changelist", "group", _guest_questions(request)),
                 _link("Checks", "hotels_guestcheck_changelist", "receipt"),
             ],
         ),
@@ -99,3 +101,7 @@ def _rejected_records(request: HttpRequest) -> str:
 
 def _conflicts(request: HttpRequest) -> str:
     return _badge(visible(Conflict.objects.filter(applied_at__isnull=True), request.user, "integration__hotel"))
+
+
+def _guest_questions(request: HttpRequest) -> str:
+    return _badge(questions(reach(request)).filter(verdict=Verdict.OPEN))

@@ -224,9 +224,10 @@ class StreamQuery:
     """Where the last good run ended, as this stream wrote it; None reads everything."""
     checkpoint: Mapping[str, Any] | None = None
     """Where this run was interrupted, as this stream wrote it; None starts at the beginning."""
-    since: date | datetime | None = None
-    until: date | datetime | None = None
-    """A backfill's range, or the window of a stream that reads by date."""
+    since: date | None = None
+    until: date | None = None
+    """A backfill's first and last day, both included, by the hotel's calendar. Only a provider whose vendor wants moments makes them of it
+    (`HotelFacts.moments`)."""
     external_ids: tuple[str, ...] = ()
     """Read just these (a webhook said that they changed); empty reads the stream."""
 

@@ -81,7 +81,7 @@ def test_a_conflict_decided_for_the_hotel_reaches_opera(world: Any, django_captu
 
 def test_two_that_were_taken_for_one_stay_split(world: Any) -> None:
     reference = ExternalReference.objects.get(integration=world.crm, external_id=world.contact)
-    assert reference.matched_by == "same e-mail"
+    assert reference.matched_by == "same name and e-mail"
     other = split_guest(reference)
     for _ in range(2):
         sync(world)

@@ -98,10 +98,14 @@ class RoomSerializer(serializers.ModelSerializer):
 
 
 class GuestSerializer(serializers.ModelSerializer):
+    merged_into_id = serializers.IntegerField(
+        read_only=True, allow_null=True, help_text="Who holds this person now, after two guests turned out to be one."
+    )
+
     class Meta:
         model = Guest
         fields = [
-            "id", "given_name", "family_name", "email", "phone", "language", "nationality", "is_vip", "preferences", *RECORD,
+            "id", "given_name", "family_name", "email", "phone", "language", "nationality", "is_vip", "preferences", "merged_into_id", *RECORD,
         ]  # fmt: skip
 
 

@@ -177,9 +177,7 @@ class SyncRunAdmin(HistoryAdmin):
 
     @admin.display(description="Dates asked for")
     def window(self, run: SyncRun) -> str:
-        zone = run.integration.hotel.zone
-        since, until = (timezone.localtime(moment, zone).date() if moment else None for moment in (run.since, run.until))
-        return " ".join(part for part in (f"from {since}" if since else "", f"to {until}" if until else "") if part)
+        return " ".join(part for part in (f"from {run.since}" if run.since else "", f"to {run.until}" if run.until else "") if part)
 
     @admin.display(description="Started")
     def started(self, run: SyncRun) -> str:

@@ -1,20 +1,24 @@
-"""One guest of a hotel: what the hotel's systems call them, edited by staff, and split where two were taken for one."""
+"""Guests of a hotel as its systems know them: edited by staff, split where two were taken for one, joined where one was taken for two."""
 
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
+from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hotels.api.base import find, require
-from hotels.api.records import Guests
-from hotels.models import Guest, Role
-from integrations.api.serializers import EditedGuestSerializer, KnownGuestSerializer
+from hotels.api.lists import IdFilter
+from hotels.api.records import Guests, Records
+from hotels.models import Guest, GuestQuestion, Role, Verdict
+from integrations.api.serializers import EditedGuestSerializer, GuestQuestionSerializer, KnownGuestSerializer
 from integrations.exceptions import InvalidInput
-from integrations.services.guests import edit_guest, known_as, split_guest
-from integrations.services.inputs import GuestEditInput, SplitInput, read
+from integrations.services.guests import decide, edit_guest, known_as, questions, split_guest
+from integrations.services.inputs import GuestEditInput, SplitInput, VerdictInput, read
 
 
 class GuestRecords(Guests):
@@ -56,3 +60,35 @@ class GuestRecords(Guests):
         if reference is None:
             raise InvalidInput({"reference_id": "This guest has no such reference. The guest's own page lists them."})
         return Response(KnownGuestSerializer(split_guest(reference)).data, status.HTTP_201_CREATED)
+
+
+class QuestionFilter(filters.FilterSet):
+    verdict = filters.ChoiceFilter(choices=Verdict)
+    guest_id = IdFilter(method="about", help_text="Questions in which this guest is one of the two.")
+
+    def about(self, queryset: QuerySet, name: str, value: int) -> QuerySet:
+        return queryset.filter(Q(guest=value) | Q(other=value))
+
+
+class GuestQuestions(Records):
+    """Guests who may be one person: what only a person can decide."""
+
+    queryset = GuestQuestion.objects.all()
+    serializer_class = GuestQuestionSerializer
+    filterset_class = QuestionFilter
+
+    def get_queryset(self) -> QuerySet[GuestQuestion]:
+        return questions([self.hotel.pk]) if hasattr(self, "hotel") else super().get_queryset()
+
+    def filter_queryset(self, queryset: QuerySet) -> QuerySet:
+        return GenericAPIView.filter_queryset(self, queryset) if self.action == "list" else queryset
+
+    @extend_schema(request=VerdictInput, responses=GuestQuestionSerializer)
+    def decide(self, request: Request, hotel_id: int, pk: int) -> Response:
+        """Answer a question. The answer is remembered: nobody is asked about the same two again, and no sync undoes it."""
+        require(request.user, self.hotel, Role.OPERATOR)
+        verdict = read(VerdictInput, request.data).verdict
+        question = find(self.get_queryset(), pk=pk)
+        decide(question, Verdict(verdict), user=request.user)
+        question.refresh_from_db()
+        return Response(GuestQuestionSerializer(question).data)

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from hotels.api.serializers import GuestSerializer
-from hotels.models import Guest
+from hotels.models import Guest, GuestQuestion
 from integrations.exceptions import DecryptionFailed, InvalidInput
 from integrations.models import (
     Conflict,
@@ -198,6 +198,18 @@ class KnownGuestSerializer(GuestSerializer):
     @extend_schema_field(GuestReferenceSerializer(many=True))
     def get_references(self, guest: Guest) -> list[dict[str, Any]]:
         return GuestReferenceSerializer(known_as(guest), many=True).data
+
+
+class GuestQuestionSerializer(serializers.ModelSerializer):
+    """Whether two guests are one person."""
+
+    guest = GuestSerializer()
+    other = GuestSerializer(help_text="The one the hotel got to know later.")
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="What speaks for one person, and what against it.")
+
+    class Meta:
+        model = GuestQuestion
+        fields = ["id", "guest", "other", "reasons", "verdict", "decided_at", "created_at"]
 
 
 class EditedGuestSerializer(KnownGuestSerializer):

@@ -13,6 +13,12 @@ ONE = "integrations/<int:integration_id>"
 urlpatterns = [
     path("hotels/<int:hotel_id>/guests/<int:pk>", guests.GuestRecords.as_view({"get": "retrieve", "patch": "edit"}), name="guests-one"),
     path("hotels/<int:hotel_id>/guests/<int:pk>/split", guests.GuestRecords.as_view({"post": "split"}), name="guest-split"),
+    path("hotels/<int:hotel_id>/guest-questions", guests.GuestQuestions.as_view({"get": "list"}), name="guest-questions"),
+    path(
+        "hotels/<int:hotel_id>/guest-questions/<int:pk>",
+        guests.GuestQuestions.as_view({"get": "retrieve", "post": "decide"}),
+        name="guest-question",
+    ),
     path("integrations", integrations.IntegrationsView.as_view(), name="integrations"),
     path("integrations/providers", catalogue.ProvidersView.as_view(), name="providers"),
     path(ONE, integrations.IntegrationDetailView.as_view(), name="integration"),

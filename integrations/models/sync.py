@@ -43,8 +43,9 @@ class SyncRun(models.Model):
     trigger = models.CharField(max_length=10, choices=Trigger, default=Trigger.API)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     status = models.CharField(max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
-    since = models.DateTimeField(null=True, blank=True)
-    until = models.DateTimeField(null=True, blank=True)
+    since = models.DateField(null=True, blank=True)
+    until = models.DateField(null=True, blank=True)
+    """The first and the last day asked for, both included, by the hotel's calendar. Days, not moments: a moment is another day elsewhere."""
     external_ids = models.JSONField(default=list, blank=True)
     """Refresh only: the objects to read."""
     confirm_deletions = models.BooleanField(default=False)

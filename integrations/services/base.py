@@ -6,7 +6,9 @@ catches `Exception`: the transport does timeouts, retries, budget, breaker, reda
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from integrations.exceptions import UnsupportedOperation
 from integrations.services.manifest import Manifest, ProviderFields
@@ -25,6 +27,12 @@ class HotelFacts:
     currency: str
     time_zone: str
     country: str = ""
+
+    def moments(self, first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+        """Return when the hotel's day `first` begins and when its day `last` is over: from the one on, before the other."""
+        begin = datetime.combine(first, time(), ZoneInfo(self.time_zone)) if first else None
+        end = datetime.combine(last + timedelta(days=1), time(), ZoneInfo(self.time_zone)) if last else None
+        return begin, end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,24 +1,26 @@
-"""A guest as hotel staff handle them: edited here and told to the systems that take changes, and split again where two were taken for one.
+"""A guest as hotel staff handle them: edited here and told to the systems that take changes, joined where one person was taken for two, and
+split again where two were taken for one.
 
 The hotel's row is changed first, together with the operations that tell the vendors; a vendor that takes none keeps its own value, and the
 hotel's counts as an edit when the two are merged. Called by API, console and `conflicts`.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from hotels.models import Guest
+from hotels.models import Guest, GuestQuestion, Hotel, Verdict
 from integrations.exceptions import InvalidInput
 from integrations.models import ExternalReference, Operation
 from integrations.outbox import enqueue
 from integrations.services import registry, service_for
 from integrations.services.inputs import GuestChangesInput, GuestEditInput, read
+from integrations.sync import bulk
 from integrations.sync.bindings import BINDINGS
 from integrations.sync.reconcile import hold
 from integrations.sync.rows import as_stored
@@ -27,8 +29,8 @@ from integrations.transport import correlation
 TELL = "update_guest_info"
 TOLD = frozenset(GuestChangesInput.model_fields)
 """What vendors can be told of a guest; the rest is the hotel's alone."""
-SPLIT = "split by hand"
-"""`matched_by` of what a person took apart. Only records seen for the first time are matched, so no sync joins them again."""
+SPLIT, JOINED = "split by hand", "joined by hand"
+"""`matched_by` of what a person took apart, or put together. Only records seen for the first time are matched, so no sync undoes it."""
 
 
 def known_as(guest: Guest) -> QuerySet[ExternalReference]:
@@ -95,6 +97,64 @@ def _deliver(operations: Sequence[Operation], user: Any) -> None:
         service_for(operation.integration, user=user).deliver(operation)
 
 
+# --- one person or two ---------------------------------------------------------------------------------------------------------
+
+
+def questions(hotel_ids: Collection[int] | QuerySet) -> QuerySet[GuestQuestion]:
+    """Return what a person shall decide, and what was decided. Two guests that one system tells apart meanwhile are two: that is no question
+    any more."""
+    known = ExternalReference.objects.filter(record_type="guest", deleted_at=None)
+    to_the_same = known.filter(
+        object_id=OuterRef("guest_id"), integration__in=known.filter(object_id=OuterRef(OuterRef("other_id"))).values("integration")
+    )
+    found = GuestQuestion.objects.filter(hotel__in=hotel_ids).select_related("guest", "other", "hotel")
+    return found.exclude(Exists(to_the_same), verdict__in=GuestQuestion.WAITING)
+
+
+def decide(question: GuestQuestion, verdict: Verdict, *, user: Any = None) -> Guest:
+    """Note whether two guests are one person; if they are, join them. Returns the guest that holds the person now.
+
+    The same answer twice is one. Raises InvalidInput where they were joined already, or one of them is another person's by now.
+    """
+    with transaction.atomic():
+        bulk.hold(Hotel, question.hotel_id)
+        question = GuestQuestion.objects.select_for_update(of=("self",), no_key=True).select_related("guest", "other").get(pk=question.pk)
+        if question.verdict == Verdict.SAME:
+            if verdict == Verdict.SAME:
+                return question.guest
+            raise InvalidInput({"verdict": "They were joined already. Split the guest if that was wrong."})
+        if verdict == Verdict.SAME:
+            _join(question.guest, question.other)
+        question.verdict = verdict
+        question.decided_by = user if getattr(user, "pk", None) else None
+        question.decided_at = timezone.now()
+        question.save(update_fields=["verdict", "decided_by", "decided_at"])
+    question.guest.refresh_from_db()
+    return question.guest
+
+
+def _join(guest: Guest, other: Guest) -> None:
+    """Let `guest` hold all that there is of `other`: what the systems call them, stays, messages, checks, and what `guest` lacks."""
+    held = {row.pk: row for row in Guest.objects.select_for_update(no_key=True).filter(pk__in=(guest.pk, other.pk)).order_by("pk")}
+    if any(row.merged_into_id for row in held.values()):
+        raise InvalidInput({"verdict": "One of the two was joined with somebody else meanwhile. Look at the guests again."})
+    guest, other = held[guest.pk], held[other.pk]
+    now = timezone.now()
+    ExternalReference.objects.filter(record_type="guest", object_id=other.pk).update(object_id=guest.pk, matched_by=JOINED)
+    for relation in Guest._meta.get_fields(include_hidden=True):
+        if relation.one_to_many and relation.related_model not in (Guest, GuestQuestion):
+            relation.related_model._base_manager.filter(**{relation.field.name: other}).update(**{relation.field.name: guest})
+    lacking = {name: getattr(other, name) for name in BINDINGS["guest"].copied if not getattr(guest, name) and getattr(other, name)}
+    Guest.objects.filter(pk=guest.pk).update(
+        **lacking, archived_at=None if other.archived_at is None else guest.archived_at, updated_at=now
+    )
+    Guest.objects.filter(merged_into=other).update(merged_into=guest)
+    Guest.objects.filter(pk=other.pk).update(merged_into=guest, archived_at=other.archived_at or now, updated_at=now)
+    GuestQuestion.objects.filter(Q(guest=other) | Q(other=other), verdict__in=GuestQuestion.WAITING).exclude(
+        guest=guest, other=other
+    ).delete()  # whoever is like the other one is asked about again when they are seen
+
+
 # --- splitting -----------------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +178,8 @@ def split_guest(reference: ExternalReference) -> Guest:
         reference.save(update_fields=["object_id", "matched_by"])
         if len(staying) == 1 and staying[0].matched_by:
             ExternalReference.objects.filter(pk=staying[0].pk).update(matched_by=SPLIT)
+        answer = {"verdict": Verdict.DIFFERENT, "decided_at": timezone.now()}
+        GuestQuestion.objects.update_or_create(hotel_id=old.hotel_id, guest=old, other=new, defaults=answer)
         _give_back(old, reference.snapshot, [other.snapshot for other in staying])
         _move_along(reference, old, new)
     return new

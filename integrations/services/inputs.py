@@ -92,12 +92,6 @@ class SyncInput(Input):
         "`deletions_need_confirmation` asks for this. Reads everything, as `full` does.",
     )
 
-    @model_validator(mode="after")
-    def dates_in_order(self) -> "SyncInput":
-        if self.start_date and self.end_date and self.start_date > self.end_date:
-            raise InvalidInput({"end_date": "The end date is before the start date."})
-        return self
-
 
 # --- point of sale -------------------------------------------------------------------------------------------------------------
 
@@ -195,6 +189,12 @@ class GuestEditInput(GuestChangesInput):
 
 class SplitInput(Input):
     reference_id: Id = Field(description="Which of the guest's `references` becomes a guest of its own.")
+
+
+class VerdictInput(Input):
+    verdict: Literal["same", "different", "later"] = Field(
+        description="same: join the two, the older guest holds the person. different: two people; nobody is asked again. later: keep it."
+    )
 
 
 class RetryRejectedInput(Input):

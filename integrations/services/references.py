@@ -61,6 +61,7 @@ class References:
         row = model.objects.filter(hotel=self.integration.hotel_id, pk=reference).first() if abs(reference) < 2**63 else None
         if row is None:
             raise InvalidInput({field: f"This hotel has no {model._meta.verbose_name} {reference}."})
+        row = getattr(row, "merged_into", None) or row  # who holds a guest that was joined with another
         return row, self.external_id(record_type, row)
 
     def check_room(self, number: str, field: str = "room_number") -> None:

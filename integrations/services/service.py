@@ -8,11 +8,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from datetime import time as clock_time
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from integrations.exceptions import HospientError, IntegrationInactive, InvalidInput, ReauthorizationRequired, UnsupportedOperation
 from integrations.models import (
@@ -137,7 +137,7 @@ class IntegrationService:
     def sync(self, stream: str, *, on_page: Callable[[SyncRun], None] = lambda run: None, **options: Any) -> SyncRun:
         """Run a stream in this process, to its end.
 
-        `since` and `until` (date or datetime) read a past range and leave the live cursor alone; `full=True` reads everything and
+        `since` and `until` (both days included) read a past range and leave the live cursor alone; `full=True` reads everything and
         compares; `confirm_deletions=True` lets a comparison delete however much it finds gone. Returns the run, also a failed one.
         Raises UnsupportedOperation and IntegrationInactive.
         """
@@ -149,7 +149,7 @@ class IntegrationService:
         declared = self.stream(stream)
         self.check_active()
         total = Counts()
-        query = StreamQuery(since=self._moment(options.get("since")), until=self._moment(options.get("until")))
+        query = StreamQuery(**self._range(options.get("since"), options.get("until")))
         reconciler = Reconciler(self.integration)
         with provider_for(self.integration, LogBook(self.integration.pk, OperationType.SYNC)) as provider:
             for page in getattr(provider, declared.name)(query):
@@ -193,14 +193,15 @@ class IntegrationService:
         self,
         stream: str,
         *,
-        since: date | datetime | None = None,
-        until: date | datetime | None = None,
+        since: date | None = None,
+        until: date | None = None,
         full: bool = False,
         confirm_deletions: bool = False,
     ) -> tuple[SyncRun, bool]:
         declared = self.stream(stream)
         self.check_active()
         full = full or confirm_deletions  # only a comparison deletes what is not listed
+        days = self._range(since, until)
         ranged = since is not None or until is not None
         if ranged and not declared.by_date:
             raise UnsupportedOperation(f"{declared.label} cannot be read by date; leave the dates out.")
@@ -213,16 +214,21 @@ class IntegrationService:
             mode=mode,
             trigger=self.trigger,
             user=self.user,
-            since=self._moment(since),
-            until=self._moment(until),
+            **days,
             confirm_deletions=confirm_deletions,
         )
 
-    def _moment(self, day: date | datetime | None) -> datetime | None:
-        """Read a bare date as midnight at the hotel."""
-        if day is None or isinstance(day, datetime):
-            return day if day is None or day.tzinfo else day.replace(tzinfo=UTC)
-        return datetime.combine(day, clock_time(), tzinfo=self.integration.hotel.zone)
+    def _range(self, since: date | None, until: date | None) -> dict[str, date | None]:
+        """Read a range of the hotel's days; a moment means the day it falls on at the hotel. Raises InvalidInput."""
+        first, last = (self._day(day) for day in (since, until))
+        if first and last and first > last:
+            raise InvalidInput({"end_date": "The end date is before the start date."})
+        return {"since": first, "until": last}
+
+    def _day(self, day: date | None) -> date | None:
+        if not isinstance(day, datetime):
+            return day
+        return (timezone.localtime(day, self.integration.hotel.zone) if day.tzinfo else day).date()
 
     def stream(self, name: str) -> manifest.Stream:
         """Return what the provider declares of a stream. Raises UnsupportedOperation, naming those there are."""

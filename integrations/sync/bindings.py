@@ -15,9 +15,9 @@ from hotels import models as hotels
 from integrations import records
 from integrations.models import Integration
 from integrations.records import Record
-from integrations.sync.matching import match_guests, match_rooms
+from integrations.sync.matching import Match, match_guests, match_rooms
 
-Matcher = Callable[[Integration, list[Any]], Mapping[str, tuple[int, str]]]
+Matcher = Callable[[Integration, list[Any]], Match]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Binding:
     parent: str = ""
     """Child only: its foreign key to the parent row."""
     match: Matcher | None = None
-    """(integration, new records) -> external id -> (primary key, reason): rows of the hotel that a new record stands for."""
+    """(integration, new records) -> which rows of the hotel they stand for, or may stand for."""
 
     @property
     def record_type(self) -> str:

@@ -17,6 +17,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from hotels.models import Hotel
+from hotels.models.guests import ask_about
 from integrations.exceptions import RecordRejected
 from integrations.models import Conflict, ExternalReference, Integration, PendingLink, SyncRun
 from integrations.records import Record
@@ -26,6 +27,7 @@ from integrations.sync.conflicts import Decision, Rules, decide
 from integrations.sync.deletions import Deletions
 from integrations.sync.known import Counts, Known, find_known, held_rows, is_older, newest, stamp
 from integrations.sync.links import NOTHING, REFERRED_TO, Links
+from integrations.sync.matching import Match
 from integrations.sync.rows import Incoming, Related, as_stored, base_of, encoder_of, table_of
 
 _REFERENCE_COLUMNS = (
@@ -35,6 +37,7 @@ _REFERENCE_COLUMNS = (
 UNSTORABLE = (DataError, IntegrityError, OverflowError, UnicodeEncodeError)
 """What a database, or its driver, raises at a value that no column holds."""
 
+NO_MATCH = Match({})
 MATCHED = [record_type for record_type, binding in BINDINGS.items() if binding.match]
 
 
@@ -177,7 +180,8 @@ class Reconciler:
     def _create(self, binding: Binding, new: list[Incoming], counts: Counts, parents: Mapping[str, int]) -> None:
         table = table_of(binding)
         records = [incoming.record for incoming in new]
-        matches = binding.match(self.integration, records) if binding.match else {}
+        match = binding.match(self.integration, records) if binding.match else NO_MATCH
+        matches = match.rows
         fresh = [record for record in records if record.external_id not in matches]
         taken = self.ids.take(binding.model, len(fresh))
         ids = {record.external_id: pk for record, pk in zip(fresh, taken, strict=True)}
@@ -190,6 +194,8 @@ class Reconciler:
             {"hotel_id": self.integration.hotel_id, "created_at": self.now, "updated_at": self.now, **table.defaults},
         )
         ids |= {external_id: pk for external_id, (pk, _) in matches.items()}
+        if match.questions:
+            ask_about(self.integration.hotel_id, [(ids[external_id], pk, reasons) for external_id, pk, reasons in match.questions])
         self._references += [
             (
                 binding.record_type, record.external_id, ids[record.external_id], snapshot, digest, record.version, record.updated_at,

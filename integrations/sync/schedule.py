@@ -5,7 +5,7 @@ One run of a stream is open at a time, by a constraint in the database: whoever 
 
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,8 +34,8 @@ def open_run(
     mode: RunMode,
     trigger: Trigger,
     user: Any = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: date | None = None,
+    until: date | None = None,
     external_ids: Sequence[str] = (),
     confirm_deletions: bool = False,
 ) -> tuple[SyncRun, bool]:

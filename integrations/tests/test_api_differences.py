@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from hotels.models import Guest, Hotel, Reservation
+from hotels.models import Guest, GuestQuestion, Hotel, Reservation, Verdict
 from integrations import exceptions, records
 from integrations.models import Conflict, ExternalReference, Integration, Operation, RejectedRecord, RunMode, SyncRun
+from integrations.services.guests import decide
 from integrations.tests.conftest import Connect
 from integrations.tests.feed import Feed
 from integrations.tests.stub import StubProvider
@@ -76,9 +77,14 @@ class TestConflicts:
 class TestGuests:
     def test_a_guest_says_what_the_systems_call_them_and_why(self, viewer: APIClient, guest: Guest, connect: Connect, hotel: Hotel) -> None:
         crm = connect(hotel, "guest_management", provider_name="CRM")
-        Feed(crm).run([records.Guest(external_id="003", family_name="Ortner", email="o@example.com")], stream="guest_data")
+        Feed(crm).run(
+            [records.Guest(external_id="003", given_name="eva", family_name="Ortner", email="o@example.com")], stream="guest_data"
+        )
         told = viewer.get(one(guest)).json()["references"]
-        assert [(r["provider_name"], r["external_id"], r["matched_by"]) for r in told] == [("PMS", "G1", ""), ("CRM", "003", "same e-mail")]
+        assert [(r["provider_name"], r["external_id"], r["matched_by"]) for r in told] == [
+            ("PMS", "G1", ""),
+            ("CRM", "003", "same name and e-mail"),
+        ]
         assert all(r["id"] and r["integration_id"] for r in told)
 
     def test_an_edit_is_stored_and_goes_out(
@@ -104,6 +110,7 @@ class TestGuests:
         Feed(crm).run(
             [records.Guest(external_id="003", given_name="Max", family_name="Ortner", email="o@example.com")], stream="guest_data"
         )
+        decide(GuestQuestion.objects.get(), Verdict.SAME)
         reference = ExternalReference.objects.get(external_id="003")
         answer = operator.post(one(guest, "/split"), {"reference_id": reference.pk})
         assert (answer.status_code, answer.json()["given_name"]) == (201, "Max")

@@ -203,11 +203,12 @@ class TestDeleting:
         guest = records.Guest(external_id="G1", given_name="Ana", family_name="Smith", email="ana@example.com")
         feed.run([guest], stream="guests")
         Feed(crm).run(
-            [records.Guest(external_id="003", family_name="Smith", email="ANA@example.com", phone="+43 1 234567")], stream="guest_data"
+            [records.Guest(external_id="003", given_name="ANA", family_name="Smith", email="ANA@example.com", phone="+43 1 234567")],
+            stream="guest_data",
         )
         assert Guest.objects.count() == 1
         assert Guest.objects.get().phone == "+43 1 234567"
-        assert ExternalReference.objects.get(external_id="003").matched_by == "same e-mail"
+        assert ExternalReference.objects.get(external_id="003").matched_by == "same name and e-mail"
         Feed(crm).run([records.Guest(external_id="003", deleted=True)], stream="guest_data", mode=RunMode.INCREMENTAL)
         assert Guest.live.count() == 1
 

@@ -29,10 +29,13 @@ def test_a_guest_is_edited_told_to_opera_and_split(page: "sync_api.Page", hotel:
         service = PmsService(create_integration(hotel, connection(served.url))[0])
         service.sync_reservations()
         guest = Guest.objects.exclude(email="").order_by("id").first()
-        Feed(crm).run([records.Guest(external_id="003", family_name=guest.family_name, email=guest.email)], stream="guest_data")
+        Feed(crm).run(
+            [records.Guest(external_id="003", given_name=guest.given_name, family_name=guest.family_name, email=guest.email)],
+            stream="guest_data",
+        )
 
         page.goto(f"/admin/hotels/guest/{guest.pk}/change/")
-        expect(page.get_by_text("Taken for this guest: same e-mail.")).to_be_visible()
+        expect(page.get_by_text("Taken for this guest: same name and e-mail.")).to_be_visible()
         page.get_by_role("button", name="Show for 15 minutes").click()
         Guest.objects.update(given_name="Told by a sync meanwhile")
         page.get_by_label("Phone").fill("+43 1 234567")

@@ -90,7 +90,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def reservations(self, query: StreamQuery) -> Iterator[Page]:
         window = {"start_date": query.since, "end_date": query.until}
-        return self._pages("reservations", mapping.reservation, query, {name: f"{day:%Y-%m-%d}" for name, day in window.items() if day})
+        return self._pages("reservations", mapping.reservation, query, {name: str(day) for name, day in window.items() if day})
 
     def guest_data(self, query: StreamQuery) -> Iterator[Page]:
         return self._pages("guest_data", mapping.guest, query)

@@ -89,8 +89,9 @@ class OperaCloudProvider(Operations):
             return
         done = query.checkpoint or {}
         today = _day(done.get("today")) or datetime.now(ZoneInfo(self.hotel.time_zone)).date()
-        first = _day(done.get("first") or query.since) or today - timedelta(days=self.config.days_back)
-        last = _day(done.get("last") or query.until) or today + timedelta(days=self.config.days_ahead)
+        # A range with one end reaches as far beyond it as the window does: the other end may lie on the far side of today.
+        first = _day(done.get("first")) or query.since or min(today, query.until or today) - timedelta(days=self.config.days_back)
+        last = _day(done.get("last")) or query.until or max(today, query.since or today) + timedelta(days=self.config.days_ahead)
         known: set[str] = set()
 
         def read(row: Row) -> Iterator[Record]:
@@ -178,8 +179,8 @@ def _searches(first: date, last: date, today: date) -> Iterator[Mapping[str, str
         start += SLICE
 
 
-def _day(value: date | datetime | str | None) -> date | None:
-    return date.fromisoformat(str(value)[:10]) if value else None
+def _day(value: str | None) -> date | None:
+    return date.fromisoformat(value) if value else None
 
 
 def _page(rows: Iterable[Row], kind: type[Record], read: Callable[[Row], Iterable[Record]], **page: Any) -> Page:

@@ -120,7 +120,8 @@ class SalesforceProvider(Provider[Config, Credentials]):
         if query.external_ids:
             yield from self._single(source, query.external_ids)
         elif query.since or query.until:
-            window = (("SystemModstamp", ">=", query.since), ("SystemModstamp", "<", query.until))
+            begin, end = self.hotel.moments(query.since, query.until)
+            window = (("SystemModstamp", ">=", begin), ("SystemModstamp", "<", end))
             yield from self._listed(source, query, [condition for condition in window if condition[2]])
         else:
             yield from self._changed(source, query)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -519,10 +519,11 @@ def test_many_ids_are_read_in_queries_of_200():
 
 
 def test_range_of_dates_is_read_without_touching_the_cursor():
-    with connected() as connection:
-        since = datetime.now(UTC) - timedelta(hours=20, minutes=30)
-        pages = list(connection.provider.guest_data(StreamQuery(since=since, until=since + timedelta(hours=4))))
-        assert len([guest for page in pages for guest in page.records]) == 4
+    now = datetime(2026, 6, 3, 12, tzinfo=UTC)
+    with connected(SalesforceSimulator(clock=lambda: now)) as connection:
+        changed = [row["SystemModstamp"][:10] for row in connection.simulator.records["Contact"].values()]
+        pages = list(connection.provider.guest_data(StreamQuery(since=date(2026, 6, 2), until=date(2026, 6, 2))))
+        assert 0 < len([guest for page in pages for guest in page.records]) == changed.count("2026-06-02") < len(changed)
         assert not [page for page in pages if page.cursor]
 
 
