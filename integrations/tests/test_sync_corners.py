@@ -197,13 +197,13 @@ class TestMatching:
         assert Room.objects.count() == 3
 
     def test_an_email_is_the_same_in_any_case(self, feed: Feed, hotel: Hotel) -> None:
-        Guest.objects.create(hotel=hotel, family_name="Smith", email="Ana@Example.com")
-        feed.run([records.Guest(external_id="G1", family_name="Smith", email="ANA@example.COM")], stream="guests")
+        Guest.objects.create(hotel=hotel, given_name="Ana", family_name="Smith", email="Ana@Example.com")
+        feed.run([records.Guest(external_id="G1", given_name="Ana", family_name="Smith", email="ANA@example.COM")], stream="guests")
         assert Guest.objects.count() == 1
 
     def test_a_phone_is_the_same_however_it_is_spelt(self, feed: Feed, hotel: Hotel) -> None:
-        Guest.objects.create(hotel=hotel, family_name="Smith", phone="0043 1 234 567")
-        feed.run([records.Guest(external_id="G1", family_name="Smith", phone="+43 (1) 234567")], stream="guests")
+        Guest.objects.create(hotel=hotel, given_name="Ana", family_name="Smith", phone="0043 1 234 567")
+        feed.run([records.Guest(external_id="G1", given_name="Ana", family_name="Smith", phone="+43 (1) 234567")], stream="guests")
         assert Guest.objects.count() == 1
 
     def test_two_guests_that_one_vendor_tells_apart_stay_two(self, feed: Feed) -> None:
@@ -222,7 +222,7 @@ class TestMatching:
         assert Guest.objects.count() == 3
 
     def test_a_guest_whose_record_was_replaced_at_the_vendor_is_still_one(self, feed: Feed) -> None:
-        told = {"family_name": "Smith", "email": "smith@example.com"}
+        told = {"given_name": "Ana", "family_name": "Smith", "email": "smith@example.com"}
         feed.run([records.Guest(external_id="old", **told)], stream="guests")
         feed.run([records.Guest(external_id="old", deleted=True)], stream="guests", mode=RunMode.BACKFILL)
         Guest.objects.update(archived_at=None)
