@@ -24,7 +24,7 @@ from pydantic_core import to_json
 from hotels.login import address_behind_proxies
 from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
-from webhooks.cards import without_card_data
+from integrations.security.cards import without_card_data
 from webhooks.delivery import Delivery, Outcome, refusal
 from webhooks.exceptions import BodyCompressed, BodyIncomplete, BodyUnreadable, RateExceeded, SecretNotSet
 from webhooks.facts import Facts, FactsCache, Parser
