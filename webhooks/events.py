@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import InboundEvent, Record
 from integrations.services.generic_rest import mapping
@@ -152,13 +153,15 @@ _KEPT = {field.name for field in fields(Record)} | {"currency"}
 
 def _named(name: str, given: mapping.Fields) -> bool:
     """Say whether `data` names a field outright: then false, zero and nothing are told too."""
-    return name in given.values or name.replace("_external_id", "_id") in given.values
+    return name in given.told or name.replace("_external_id", "_id") in given.told
 
 
 def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str) -> Record | None:
     """Read the object out of `data` as far as it goes; None if there is not enough of it."""
     try:
         record = effect.read({**data, **effect.sets, "id": event.object_id}, currency)
+    except values.OddValue:
+        raise
     except RecordRejected:
         return None
     version = data.get("version")
@@ -175,20 +178,15 @@ def _data(body: Mapping[str, Any]) -> Any:
 
 def _text(value: Any) -> str:
     """Read an id; a number is taken too."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise BodyUnreadable("An id in the body is neither a text nor a number.")
+    try:
+        return values.ident(value, "id")
+    except RecordRejected as refusal:
+        raise BodyUnreadable(f"An id in the body is neither a text nor a number: {refusal.message}") from None
 
 
 def _moment(value: Any) -> datetime | None:
-    if value is None:
-        return None
     try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise BodyUnreadable("The time it occurred at is not in ISO 8601.") from None
+        moment = values.moment(value, "occurred_at")
+    except RecordRejected:
+        raise BodyUnreadable("The time it occurred at is neither in ISO 8601 nor in epoch seconds or milliseconds.") from None
+    return moment and moment.astimezone(UTC)
