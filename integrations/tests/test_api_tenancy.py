@@ -121,7 +121,12 @@ def ask(client: APIClient, method: str, address: str) -> Any:
 def everything_of(hotel: Hotel) -> str:
     """Return all rows of a hotel, written out."""
     rows = [hotel]
-    for model in (*hotel_models.HotelRecord.__subclasses__(), *hotel_models.GuestMessage.__subclasses__(), hotel_models.GuestQuestion, models.Integration):
+    for model in (
+        *hotel_models.HotelRecord.__subclasses__(),
+        *hotel_models.GuestMessage.__subclasses__(),
+        hotel_models.GuestQuestion,
+        models.Integration,
+    ):
         if not model._meta.abstract:
             rows += model.objects.filter(hotel=hotel).order_by("pk")
     for model in (models.SyncRun, models.Operation, models.IntegrationLog, models.WebhookSecret):
