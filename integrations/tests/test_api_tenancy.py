@@ -88,7 +88,7 @@ def ids_of(connect: Connect, hotel: Hotel) -> dict[str, Any]:
         integration=integration, record_type="guest", external_id="g1", object_id=1, field="phone", rule="vendor_wins"
     )
     guest = hotel_models.Guest.objects.get(hotel=hotel)
-    twin = hotel_models.Guest.objects.create(hotel=hotel, given_name="Eve", archived_at="2026-11-01T00:00:00Z")
+    twin = hotel_models.Guest.objects.create(hotel=hotel, given_name="Eve", family_name="Zander", archived_at="2026-11-01T00:00:00Z")
     hotel_models.GuestQuestion.objects.create(hotel=hotel, guest=guest, other=twin)
     return {
         "hotel_id": hotel.pk,
