@@ -95,12 +95,13 @@ class LeanDoor:
         integration_id, path_secret = int(target[1]), target[2] or ""
         try:
             facts = self.ingest.facts.peek(integration_id) or await self._facts(integration_id)
+            head = self._delivery(scope, integration_id, path_secret, headers, b"")
             try:
-                body = await self._read(receive, self.ingest.admit(headers, facts))
+                body = await self._read(receive, self.ingest.admit(head, facts))
             except WebhookRejected as error:
-                outcome = self.ingest.refuse(error, self._delivery(scope, integration_id, path_secret, headers, b""), facts)
+                outcome = self.ingest.refuse(error, head, facts)
             else:
-                outcome = await self._settled(self._delivery(scope, integration_id, path_secret, headers, body), facts)
+                outcome = await self._settled(head._replace(body=body, received_at=datetime.now(UTC)), facts)
             if outcome.status >= 400 and self.ingest.refusals.is_due:
                 await self._on_thread(self.ingest.refusals.write)
         except DatabaseError:

@@ -4,6 +4,7 @@ What comes out can be stored in both databases, nested a bounded number of times
 signature was checked.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -20,23 +21,43 @@ MAX_EXPONENT = 64
 """1E+999999999 is eleven bytes here and a gigabyte when somebody prints it."""
 
 
-def decode_json(body: bytes) -> Any:
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:+-]{1,40})""", re.I)
+_TEXT_CODEC = re.compile(r"utf-(?:8|16|32)(?:-[bl]e)?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-\w+|shift_jis|euc_\w+|gb\w+|big5\w*")
+"""Charsets only: Python's codecs have others too, which unpack or compute."""
+
+
+def decode_text(body: bytes, content_type: str = "") -> str:
+    """Read bytes in the charset their sender declares, else as UTF-8; a byte order mark is left out. Raises BodyUnreadable."""
+    declared = _CHARSET.search(content_type)
+    charset = "utf-8"
+    if declared and declared[1].lower() != charset:
+        try:
+            charset = codecs.lookup(declared[1]).name
+        except LookupError:
+            charset = ""
+        if not _TEXT_CODEC.fullmatch(charset):
+            raise BodyUnreadable(f"The body is in a charset that is not known: {declared[1]}. Send it in UTF-8.")
+    try:
+        return body.decode(charset).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        raise BodyUnreadable(f"The body is not valid {charset.upper()}.") from None
+
+
+def decode_json(body: str | bytes) -> Any:
     """Read JSON strictly (RFC 8259, I-JSON): amounts become Decimal. Raises BodyUnreadable."""
     try:
-        text = body.decode().strip(_BLANK)
+        text = (body if isinstance(body, str) else decode_text(body)).strip(_BLANK)
         value, end = _decode(text)
         if end < len(text):
             raise ValueError(f"there is more after its end, from character {end + 1}")
     except RecursionError:
         raise BodyUnreadable("The body is nested too deeply.") from None
-    except UnicodeDecodeError:
-        raise BodyUnreadable("The body is not valid UTF-8.") from None
     except ArithmeticError:
         raise BodyUnreadable("The body has a number that is out of range.") from None
     except ValueError as error:
         raise BodyUnreadable(f"The body is not valid JSON: {error}.") from None
     # Only a body with that many brackets can be nested too deeply, and only an escape can smuggle in what UTF-8 forbids.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u" in body:
+    if text.count("[") + text.count("{") > MAX_DEPTH or "\\u" in text:
         _inspect(value)
     return value
 
@@ -103,13 +124,13 @@ def _check_text(text: str) -> None:
 _OUTBOUND = "http://soap.sforce.com/2005/09/outbound"
 
 
-def decode_outbound_message(body: bytes) -> dict[str, Any]:
+def decode_outbound_message(body: str | bytes) -> dict[str, Any]:
     """Read a Salesforce outbound message. Raises BodyUnreadable.
 
     Returns `{"OrganizationId", "ActionId", "EnterpriseUrl", "PartnerUrl", "Notification": [{"Id", "sObject": {"type": "Contact", "Id", ...}}]}`.
     The session id, a live credential when it is filled, is left out.
     """
-    root = _elements(body)
+    root = _elements(body if isinstance(body, str) else decode_text(body))
     found = next((element for element in _walk(root) if element.name == (_OUTBOUND, "notifications")), None)
     if found is None:
         raise BodyUnreadable("The body is not a Salesforce outbound message.")
@@ -142,7 +163,7 @@ class _Element:
         return "".join(self.parts)
 
 
-def _elements(body: bytes) -> _Element:
+def _elements(text: str) -> _Element:
     """Parse XML without document types, entities, processing instructions or deep nesting."""
     document = _Element(("", ""), "")
     stack = [document]
@@ -165,10 +186,9 @@ def _elements(body: bytes) -> _Element:
     parser.CharacterDataHandler = lambda text: stack[-1].parts.append(text)
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ProcessingInstructionHandler = refuse
     try:
-        body.decode()  # whatever the document declares: other encodings are read otherwise by others
-        parser.Parse(body, True)
-    except UnicodeDecodeError:
-        raise BodyUnreadable("The body is not valid UTF-8.") from None
+        parser.Parse(text.encode(), True)
+    except UnicodeEncodeError:
+        raise BodyUnreadable("The body has half a surrogate pair, which cannot be stored.") from None
     except expat.ExpatError as error:
         raise BodyUnreadable(f"The body is not valid XML: {error}") from None
     return document

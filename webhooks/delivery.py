@@ -33,10 +33,12 @@ ACCEPTED = Outcome(202, b'{"status":"accepted"}')
 DUPLICATE = Outcome(200, b'{"status":"duplicate"}')
 
 
-def refusal(status: int, code: str, detail: str, *, hint: str = "", correlation_id: str = "", retry_after: int = 0) -> Outcome:
+def refusal(
+    status: int, code: str, detail: str, *, field: str = "", hint: str = "", correlation_id: str = "", retry_after: int = 0
+) -> Outcome:
     """Answer with an error in the shape all of the API's have."""
     kind = "server_error" if status >= 500 else "client_error"
-    errors = [{"code": code, "detail": detail, "attr": None}]
+    errors = [{"code": code, "detail": detail, "attr": field or None}]
     body = {"type": kind, "errors": errors, "hint": hint, "correlation_id": correlation_id}
     return Outcome(status, json.dumps(body, separators=(",", ":")).encode(), retry_after=retry_after)
 

@@ -26,7 +26,7 @@ from integrations.transport import correlation
 from webhooks.decoding import decode_json
 from webhooks.exceptions import StillReading
 from webhooks.facts import parsers_of
-from webhooks.ingest import child_ids, read_events, row_of, store
+from webhooks.ingest import child_ids, place_of, read_events, row_of, store
 from webhooks.models import EventStatus, WebhookEvent
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class _Batch:
         self.meanings = webhooks.events if webhooks else {}
         """The vendor's name of an event -> ours."""
         self.results: dict[int, Result] = {}
-        self._read_batches: dict[int, dict[str, InboundEvent]] = {}
+        self._read_batches: dict[int, dict[tuple[str, str, str], InboundEvent]] = {}
 
     def run(self, rows: Sequence[WebhookEvent]) -> dict[int, Result]:
         full: list[Work] = []
@@ -124,10 +124,14 @@ class _Batch:
             return self._parse(row)
         if row.batch_id not in self._read_batches:
             events = self._parse(row.batch)
-            self._read_batches[row.batch_id] = dict(zip(child_ids(row.batch.event_id, events), events, strict=True))
-        if row.event_id not in self._read_batches[row.batch_id]:
+            ids = child_ids(row.batch.event_id, events)
+            self._read_batches[row.batch_id] = {
+                place_of(event._replace(event_id=event_id)): event for event_id, event in zip(ids, events, strict=True)
+            }
+        event = self._read_batches[row.batch_id].get((row.event_id, row.event_type, row.object_key))
+        if event is None:
             raise UnexpectedResponse(UNREADABLE)
-        return [self._read_batches[row.batch_id][row.event_id]]
+        return [event]
 
     def _parse(self, row: WebhookEvent) -> list[InboundEvent]:
         events = read_events(self.parsers.whole(row.verified_by), row.headers, decode_json(bytes(row.body)))

@@ -110,14 +110,16 @@ def outline(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
         raise BodyUnreadable("The body is not a JSON object with event_type and data.")
     event_type = body.get("event_type") or body.get("type")  # Standard Webhooks calls it type
     data = _data(body)
-    if not isinstance(event_type, str) or not isinstance(data, dict):
-        raise BodyUnreadable("The body needs an event_type (a text) and data (an object).")
+    if not isinstance(event_type, str) or not event_type.strip():
+        raise BodyUnreadable("The body needs an event_type: a text such as menu_updated.", field="event_type")
+    if not isinstance(data, dict):
+        raise BodyUnreadable("What the body has as data is not an object.", field="data")
     effect = EVENTS.get(event_type)
     return [
         InboundEvent(
             event_type=event_type,
-            event_id=_text(body.get("event_id")),
-            occurred_at=_moment(body.get("occurred_at") or body.get("timestamp")),
+            event_id=_text(body.get("event_id"), "event_id"),
+            occurred_at=_moment(body),
             object_type=effect.object_type if effect else "",
             object_id=_object_id(effect, data) if effect else "",
             refresh=effect.streams if effect else (),
@@ -127,7 +129,7 @@ def outline(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
 
 def _object_id(effect: Effect, data: Mapping[str, Any]) -> str:
     for name in effect.names:
-        if found := _text(data.get(name)):
+        if found := _text(data.get(name), f"data.{name}"):
             return found
     return ""
 
@@ -173,7 +175,7 @@ def _data(body: Mapping[str, Any]) -> Any:
     return {} if body.get("data") is None else body["data"]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, field: str) -> str:
     """Read an id; a number is taken too."""
     if isinstance(value, str):
         return value
@@ -181,14 +183,15 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise BodyUnreadable("An id in the body is neither a text nor a number.")
+    raise BodyUnreadable(f"{field} is neither a text nor a number.", field=field)
 
 
-def _moment(value: Any) -> datetime | None:
-    if value is None:
+def _moment(body: Mapping[str, Any]) -> datetime | None:
+    field = "occurred_at" if body.get("occurred_at") else "timestamp"
+    if (value := body.get(field)) is None:
         return None
     try:
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        raise BodyUnreadable("The time it occurred at is not in ISO 8601.") from None
+        raise BodyUnreadable(f"{field} is not a time in ISO 8601.", field=field) from None

@@ -1,20 +1,38 @@
 """Why a delivery is refused, beside what `integrations.exceptions` has for all doors."""
 
-from integrations.exceptions import HospientError, WebhookRejected
+from integrations.exceptions import HospientError, SignatureMismatch, WebhookRejected
 
 
-class SecretNotSet(WebhookRejected):
-    """This integration has no active webhook secret, so nothing is let in."""
+class SecretNotSet(SignatureMismatch):
+    """This integration has no active webhook secret, so nothing is let in. Its sender is told what everybody without proof is."""
 
     code = "webhook_secret_not_set"
-    hint = "Set a webhook secret at the integration, and the same one at the vendor."
+
+
+class IntegrationOff(WebhookRejected):
+    """This integration is switched off, so nothing is stored."""
+
+    code = "integration_inactive"
+    hint = "Switch the integration on, or take the address out at the vendor."
     status = 403
+
+
+class PathUnknown(WebhookRejected):
+    """Not found."""
+
+    code = "not_found"
+    status = 404
 
 
 class BodyUnreadable(WebhookRejected):
     """The body cannot be read."""
 
     code = "body_unreadable"
+
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        """`field` is the path of what is wrong in it (`data.menu_id`)."""
+        self.field = field
+        super().__init__(message)
 
 
 class BodyIncomplete(WebhookRejected):

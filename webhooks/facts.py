@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from integrations.exceptions import DecryptionFailed, SignatureMissing
-from integrations.models import Integration, WebhookSecret
+from integrations.models import Integration, IntegrationStatus, WebhookSecret
 from integrations.records import InboundEvent
 from integrations.services import registry
 from integrations.services.manifest import Webhooks
@@ -60,6 +60,13 @@ class Facts:
     secrets: tuple[Secret, ...]
     parsers: Parsers
     exists: bool = True
+    is_off: bool = False
+    """Switched off by somebody: what comes in is refused, which only its authentic sender is told."""
+
+    @property
+    def has_path_secret(self) -> bool:
+        """Say whether something may follow the integration's id in the path."""
+        return any(not verifier.header for verifier in self.verifiers)
 
     def active_secrets(self, now: datetime) -> list[Secret]:
         return [secret for secret in self.secrets if secret.expires_at is None or secret.expires_at > now]
@@ -121,6 +128,7 @@ def facts_of(integration: Integration) -> Facts:
         verifiers=verifiers_of(integration),
         secrets=tuple(filter(None, map(_open, integration.webhook_secrets.all()))),
         parsers=parsers_of(integration),
+        is_off=integration.status == IntegrationStatus.INACTIVE,
     )
 
 

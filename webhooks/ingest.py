@@ -9,12 +9,11 @@ import hmac
 import json
 import logging
 import re
+import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, NamedTuple, TypedDict
-from weakref import WeakSet
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections
@@ -24,13 +23,15 @@ from pydantic_core import to_json
 from hotels.login import address_behind_proxies
 from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
+from integrations.security.redaction import redact
 from webhooks.cards import without_card_data
+from webhooks.decoding import decode_text
 from webhooks.delivery import Delivery, Outcome, refusal
-from webhooks.exceptions import BodyCompressed, BodyIncomplete, BodyUnreadable, RateExceeded, SecretNotSet
+from webhooks.exceptions import BodyCompressed, BodyIncomplete, BodyUnreadable, IntegrationOff, PathUnknown, RateExceeded, SecretNotSet
 from webhooks.facts import Facts, FactsCache, Parser
 from webhooks.limits import Limiter, Refusals
 from webhooks.models import WebhookEvent
-from webhooks.verifiers import Hmac, Verifier
+from webhooks.verifiers import UNSIGNED_ID, Hmac, Secret, Verifier
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Row(TypedDict):
 
     integration_id: int
     event_id: str
+    delivery_key: NotRequired[str]
+    """Filled in by `store`."""
     event_type: str
     object_key: str
     verified_by: str
@@ -79,7 +82,7 @@ class Ingest:
         try:
             facts = self.facts.get(head.integration_id)
             try:
-                limit = self.admit(head.headers, facts)
+                limit = self.admit(head, facts)
                 body = read(limit + 1)
                 if len(body) > limit:
                     raise PayloadTooLarge()
@@ -92,8 +95,11 @@ class Ingest:
             return unavailable()
         return outcome
 
-    def admit(self, headers: Mapping[str, str], facts: Facts) -> int:
+    def admit(self, head: Delivery, facts: Facts) -> int:
         """Return how many bytes the body may have. Raises WebhookRejected if it need not be read at all."""
+        headers = head.headers
+        if head.path_secret and not facts.has_path_secret:
+            raise PathUnknown()
         if facts.exists and (seconds := self.limiter.closed_for(facts.integration_id, facts.kind)):
             raise RateExceeded(seconds)
         length, limit = headers.get("content-length", "0"), settings.WEBHOOK_MAX_BYTES
@@ -129,17 +135,19 @@ class Ingest:
         return Checked(_row(delivery, facts, verifier), facts, verifier)
 
     def _verify(self, delivery: Delivery, facts: Facts) -> Verifier:
-        secrets = facts.active_secrets(delivery.received_at)
-        if not secrets:
-            raise SecretNotSet()
+        active = facts.active_secrets(delivery.received_at)
         verifier = None
         try:
             verifier = facts.verifier_for(delivery)
-            verifier.verify(delivery, secrets, facts.url)
+            verifier.verify(delivery, active or _NO_SECRET, facts.url)
         except WebhookRejected:
             if not isinstance(verifier, Hmac):
                 hmac.digest(b"-", delivery.body, "sha256")  # takes as long as if there had been a signature to check
+            if not active:
+                raise SecretNotSet() from None
             raise
+        if facts.is_off:
+            raise IntegrationOff()
         return verifier
 
     def _store(self, checked: Sequence[Checked]) -> list[Outcome]:
@@ -190,7 +198,8 @@ def _refuse(error: WebhookRejected, correlation_id: str) -> Outcome:
     if isinstance(error, SignatureMissing | SignatureMismatch):
         return refusal(401, SignatureMismatch.code, _NOT_AUTHENTIC, correlation_id=correlation_id)
     wait = error.retry_after if isinstance(error, RateExceeded) else 0
-    return refusal(error.status, error.code, error.message, hint=error.hint, correlation_id=correlation_id, retry_after=wait)
+    field = error.field if isinstance(error, BodyUnreadable) else ""
+    return refusal(error.status, error.code, error.message, field=field, hint=error.hint, correlation_id=correlation_id, retry_after=wait)
 
 
 # --- reading what came in ------------------------------------------------------------------------------------------------------
@@ -209,10 +218,12 @@ def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list
 
 
 def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
-    headers, body = delivery.headers, delivery.body
-    decoded = verifier.decode(body)
+    headers = delivery.headers
+    text = decode_text(delivery.body, headers.get("content-type", ""))
+    decoded = verifier.decode(text)
     events = read_events(facts.parsers.outline(verifier.name), headers, decoded) or []
     event_id, event_type, object_key = _named(events, headers.get(verifier.id_header, "") if verifier.id_header else "")
+    body = without_card_data(text if verifier.keeps_body else json.dumps(decoded))
     return {  # spelt out: this is done for every delivery, and through `row_of` it costs a sixth more
         "integration_id": facts.integration_id,
         "event_id": event_id,
@@ -221,8 +232,8 @@ def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
         "verified_by": verifier.name,
         "is_batch": len(events) > 1,
         "batch_id": None,
-        "headers": {name: value for name, value in headers.items() if _is_kept(name)},
-        "body": without_card_data(body.decode() if verifier.keeps_body else json.dumps(decoded)),
+        "headers": {name: redact(headers[name]) for name in _KEPT | verifier.keeps if name in headers},
+        "body": body,
         "correlation_id": delivery.correlation_id,
         "received_at": delivery.received_at,
     }
@@ -234,6 +245,11 @@ def row_of(events: Sequence[InboundEvent], *, batch_id: int | None = None, **col
     return Row(event_id=event_id, event_type=event_type, object_key=object_key, is_batch=len(events) > 1, batch_id=batch_id, **columns)
 
 
+def place_of(event: InboundEvent) -> tuple[str, str, str]:
+    """Return what tells an event from the others of its batch, as its row has it."""
+    return _named([event])
+
+
 def _named(events: Sequence[InboundEvent], own_id: str = "") -> tuple[str, str, str]:
     """Return the id, the type and the object key that events of one body are stored under."""
     if len(events) == 1:
@@ -241,7 +257,7 @@ def _named(events: Sequence[InboundEvent], own_id: str = "") -> tuple[str, str, 
         event_id, event_type, object_key = event.event_id or own_id or uuid.uuid4().hex, event.event_type, object_key_of(event)
     else:
         # The vendor's next try has the same events in it, and is known by them.
-        ids = [event.event_id for event in events]
+        ids = [event.event_id and f"{event.event_id} {event.event_type} {object_key_of(event)}" for event in events]
         event_id = own_id or (f"batch-{_digest(' '.join(ids))}" if ids and all(ids) else uuid.uuid4().hex)
         event_type, object_key = ", ".join(sorted({event.event_type for event in events})), ""
     return fit(event_id, 192), event_type[:120], fit(object_key, 240)
@@ -268,13 +284,12 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-_SENSITIVE = re.compile(r"signature|digest|secret|token|password|auth|cookie|key")
-_NOISE = re.compile(r"host|connection|content-length|transfer-encoding|via|forwarded|accept.*|x-forwarded-.*|x-real-ip")
-
-
-@lru_cache(maxsize=1024)
-def _is_kept(name: str) -> bool:
-    return not _SENSITIVE.search(name) and not _NOISE.fullmatch(name)
+_KEPT = frozenset(("content-type", "user-agent", "x-request-id", "x-correlation-id", "traceparent"))
+"""Headers that are stored of any delivery, beside those its verifier lists. A server puts other things among them: of its environment,
+of its proxies."""
+_NO_SECRET = (Secret(secrets.token_hex()),)
+"""Checked in place of a secret that is not there, which takes as long."""
+_PLACE = re.compile(r"#[0-9]+$")
 
 
 # --- storing -------------------------------------------------------------------------------------------------------------------
@@ -283,31 +298,39 @@ _TABLE = WebhookEvent._meta.db_table
 _COLUMNS = ", ".join(Row.__annotations__)
 _CONSTANT = {"status": "'pending'", "attempts": "0", "error_code": "''", "error_message": "''", "outcome": "''"}
 _INSERT = f"INSERT INTO {_TABLE} ({_COLUMNS}, {', '.join(_CONSTANT)})"
-_ONCE = "ON CONFLICT (integration_id, event_id) DO NOTHING RETURNING integration_id, event_id"
+_ONCE = "ON CONFLICT (integration_id, delivery_key) DO NOTHING RETURNING integration_id, delivery_key"
 _MARKS = f"({', '.join(['%s'] * len(Row.__annotations__))}, {', '.join(_CONSTANT.values())})"
 # One parameter for any number of rows: PostgreSQL takes them apart in a third of the time the driver needs to put each into the statement.
 # Ids are given in the order of arrival, but rows are inserted in the order of their keys: else two processes that insert the same two
 # events the other way round would wait for each other.
 _POSTGRESQL = f"""
     INSERT INTO {_TABLE} (id, {_COLUMNS}, {", ".join(_CONSTANT)})
-    SELECT id, integration_id, event_id, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
+    SELECT id, integration_id, event_id, delivery_key, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
            correlation_id, received_at, {", ".join(_CONSTANT.values())}
     FROM (
         SELECT nextval('{_TABLE}_id_seq') AS id, *
         FROM json_to_recordset($1::json) AS event (
-            integration_id bigint, event_id text, event_type text, object_key text, verified_by text, is_batch boolean, batch_id bigint,
-            headers jsonb, body text, correlation_id text, received_at timestamptz
+            integration_id bigint, event_id text, delivery_key text, event_type text, object_key text, verified_by text, is_batch boolean,
+            batch_id bigint, headers jsonb, body text, correlation_id text, received_at timestamptz
         )
     ) AS arrived
-    ORDER BY integration_id, event_id
+    ORDER BY integration_id, delivery_key
     {_ONCE}
 """.encode()  # noqa: S608
-_NAME = b"webhooks_store"
-_NOT_PREPARED = b"26000"
-_SQLSTATE = ord("C")
-"""What libpq calls the field of an error that has its code."""
-_prepared: WeakSet[Any] = WeakSet()
-"""Connections that know the statement."""
+
+
+def _delivery_key(row: Row) -> str:
+    """Return what two deliveries have in common if they are one.
+
+    Vendors give one id to several events, so its type and object count too. The body counts where the id is not signed: whoever saw one
+    delivery could send it again under the id of another that is still to come, which would then be taken for known.
+    """
+    content = ""
+    if row["batch_id"] is not None:
+        content = str(row["batch_id"]) if _PLACE.search(row["event_id"]) else ""  # it has no id of its own, and is known by its place
+    elif row["verified_by"] in UNSIGNED_ID:
+        content = row["body"]
+    return _digest("\0".join((row["event_id"], row["event_type"], row["object_key"], content)))
 
 
 def store(rows: Sequence[Row]) -> list[bool]:
@@ -317,12 +340,14 @@ def store(rows: Sequence[Row]) -> list[bool]:
     """
     if not rows:
         return []
+    for row in rows:
+        row["delivery_key"] = _delivery_key(row)
     stored = _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows)
     if stored is None:
         return [True] * len(rows)
     answers = []
     for row in rows:
-        key = (row["integration_id"], row["event_id"])
+        key = (row["integration_id"], row["delivery_key"])
         answers.append(key in stored)
         stored.discard(key)
     return answers
@@ -334,30 +359,23 @@ def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]] | None:
     if database.connection is None:
         database.ensure_connection()
     with database.wrap_database_errors:
-        result = _execute_prepared(database.connection, to_json(rows))
+        result = _execute(database.connection, to_json(rows))
     if result.ntuples == len(rows):
         return None
     return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
 
 
-def _execute_prepared(database: Any, parameter: bytes) -> Any:
-    """Run the statement through libpq itself: the driver's cursor costs twice that for it, and a fifth of a millisecond of waiting."""
-    if database not in _prepared:
-        _require_success(database.pgconn.prepare(_NAME, _POSTGRESQL))
-        _prepared.add(database)
-    result = database.pgconn.exec_prepared(_NAME, [parameter])
-    if result.error_field(_SQLSTATE) == _NOT_PREPARED:  # somebody has dropped all of the connection's statements
-        _prepared.discard(database)
-        return _execute_prepared(database, parameter)
-    _require_success(result)
-    return result
+def _execute(database: Any, parameter: bytes) -> Any:
+    """Run the statement through libpq itself: the driver's cursor costs twice that for it, and a fifth of a millisecond of waiting.
 
-
-def _require_success(result: Any) -> None:
+    It is not prepared under a name: behind a pooler the next one may come to another connection, where it is unknown, or known already.
+    """
     from psycopg import errors, pq
 
+    result = database.pgconn.exec_params(_POSTGRESQL, [parameter])
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         raise errors.error_from_result(result)
+    return result
 
 
 def _insert_sqlite(rows: Sequence[Row]) -> set[tuple[int, str]]:

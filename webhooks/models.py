@@ -1,5 +1,7 @@
 """The inbox: every delivery we acknowledged, kept raw until it has had its effect."""
 
+import uuid
+
 from django.db import models
 from django.db.models import Q
 
@@ -14,8 +16,12 @@ class EventStatus(models.TextChoices):
     DEAD = "dead", "Dead"
 
 
+def _key_of_its_own() -> str:
+    return uuid.uuid4().hex
+
+
 class WebhookEvent(models.Model):
-    """One event, stored before anything is done with it. Once for each integration and event id.
+    """One event, stored before anything is done with it. Once for each integration and delivery key.
 
     A delivery that carries several events is one row too, with `is_batch` set; working it splits it into a row for each event, which point
     back to it for their body.
@@ -25,6 +31,9 @@ class WebhookEvent(models.Model):
 
     integration = models.ForeignKey(Integration, on_delete=models.CASCADE, related_name="webhook_events", db_index=False)
     event_id = models.CharField(max_length=192)
+    """The vendor's, which may give it to several events."""
+    delivery_key = models.CharField(max_length=32, default=_key_of_its_own, editable=False)
+    """Equal for the tries of one delivery (`ingest.delivery_key`)."""
     event_type = models.CharField(max_length=120, blank=True)
     object_key = models.CharField(max_length=240, blank=True)
     """Events of one object are worked in order."""
@@ -50,7 +59,7 @@ class WebhookEvent(models.Model):
     class Meta:
         ordering = ["-received_at", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["integration", "event_id"], name="event_once_per_integration"),
+            models.UniqueConstraint(fields=["integration", "delivery_key"], name="event_once_by_delivery_key"),
             models.CheckConstraint(condition=Q(status__in=EventStatus.values), name="event_status_known"),
         ]
         # Every index costs each delivery. Those with a condition hold few rows however many are kept, and begin with what is looked for.

@@ -51,8 +51,11 @@ class Verifier(Protocol):
     def sign(self, body: bytes, secret: Secret, url: str, event_id: str, now: datetime) -> tuple[dict[str, str], str]:
         """Return the headers that prove a test event, and the address to send it to."""
 
-    def decode(self, body: bytes) -> Any:
-        """Read the body. Raises WebhookRejected."""
+    keeps: frozenset[str]
+    """Headers of its own that may be stored."""
+
+    def decode(self, text: str) -> Any:
+        """Read the body's text. Raises WebhookRejected."""
 
     def acknowledge(self, *, is_new: bool) -> Outcome:
         """Return the answer that stops the vendor from sending it again."""
@@ -64,9 +67,10 @@ class JsonBody:
     __slots__ = ()
     id_header = ""
     keeps_body: ClassVar[bool] = True
+    keeps: frozenset[str] = frozenset()
 
-    def decode(self, body: bytes) -> Any:
-        return decode_json(body)
+    def decode(self, text: str) -> Any:
+        return decode_json(text)
 
     def acknowledge(self, *, is_new: bool) -> Outcome:
         return ACCEPTED if is_new else DUPLICATE
@@ -103,6 +107,10 @@ class Hmac(JsonBody):
     id_header: str = ""
     timestamp_header: str = ""
     key_id_header: str = ""
+
+    @property
+    def keeps(self) -> frozenset[str]:
+        return frozenset((self.id_header, self.timestamp_header, self.key_id_header))
 
     def verify(self, delivery: Delivery, secrets: Sequence[Secret], url: str) -> None:
         headers = delivery.headers
@@ -197,8 +205,8 @@ class OutboundMessage(SecretInUrl):
     organization_id: str = ""
     """The org that may send; any, if it is not known."""
 
-    def decode(self, body: bytes) -> Any:
-        message = decode_outbound_message(body)
+    def decode(self, text: str) -> Any:
+        message = decode_outbound_message(text)
         # An org's id has 15 characters, and 3 more in some places to make up for case.
         if self.organization_id and message.get("OrganizationId", "")[:15] != self.organization_id[:15]:
             raise SignatureMismatch()
@@ -250,6 +258,8 @@ FACTORIES: Mapping[str, Callable[..., Verifier]] = {
     "secret_in_url": SecretInUrl,
     "salesforce_outbound_message": OutboundMessage,
 }
+UNSIGNED_ID = ("body",)
+"""Schemes whose event id is in a header that is not signed: whoever saw one delivery can make it up."""
 OUR_SCHEMES = ("body", "signed-meta", "standard-webhooks")
 POLLING = "polling"
 """Not a verifier: the vendor's events are fetched by us, so nothing that comes in is theirs."""

@@ -47,7 +47,8 @@ class OpenView(APIView):
 STATUS = serializers.CharField()
 REFUSALS = {
     401: "The signature is missing or does not match, or there is no such integration.",
-    403: "The integration has no active webhook secret.",
+    403: "The integration is switched off.",
+    404: "Nothing follows the id in the address of this integration.",
     413: "The body is larger than allowed.",
     429: "More than the integration may send; see Retry-After.",
     503: "The delivery could not be stored; send it again.",
