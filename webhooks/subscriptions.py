@@ -11,7 +11,7 @@ from integrations.exceptions import UnsupportedOperation
 from integrations.models import Integration, OperationType
 from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
-from integrations.services.setup import set_webhook_secret
+from integrations.services.setup import replace_webhook_secret, set_webhook_secret
 from webhooks.facts import webhook_url
 
 
@@ -48,8 +48,8 @@ def create(integration: Integration) -> dict[str, Any]:
     return made
 
 
-def rotate(integration: Integration, subscription_id: str) -> None:
-    """Have the vendor sign with a new key. The old one passes until the overlap ends: deliveries on their way carry it."""
+def rotate(integration: Integration, subscription_id: str, *, at_once: bool = False) -> None:
+    """Have the vendor sign with a new key. The old one passes until the overlap ends, as deliveries on their way carry it, or not any more."""
     with _vendor(integration) as vendor:
         key = vendor.rotate_subscription_key(subscription_id)
-    set_webhook_secret(integration, key)
+    replace_webhook_secret(integration, key, at_once=at_once)

@@ -105,6 +105,7 @@ class IntegrationAdmin(HotelAdmin):
             path("<int:pk>/settings/", view(self.settings_view), name=name + "settings"),
             path("<int:pk>/test/", view(self.test_view, writes=True), name=name + "test"),
             path("<int:pk>/sync/", view(self.sync_view, writes=True), name=name + "sync"),
+            path("<int:pk>/webhook-secret/", view(self.webhook_secret_view, writes=True), name=name + "webhook_secret"),
             path("<int:pk>/status/", view(self.status_view, writes=True), name=name + "status"),
             path("<int:pk>/operations/<slug:name>/", view(self.operation_view), name=name + "operation"),
         ]
@@ -278,6 +279,17 @@ class IntegrationAdmin(HotelAdmin):
             self.log_change(request, row, "Paused." if paused else "Started again.")
             messages.success(request, "Paused: nothing is synced or posted until you start it again." if paused else "Started again.")
         return HttpResponseRedirect(self.address(row))
+
+    def webhook_secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Make a new webhook secret and show it this once; the one before passes for a day, or is refused at once."""
+        row = self.find(request, pk, Role.MANAGER)
+        at_once = request.POST.get("at_once") == "1"
+        made = setup.replace_webhook_secret(row, at_once=at_once)
+        self.log_change(request, row, "Replaced the webhook secret" + (", and the one before at once." if at_once else "."))
+        context = self.context(request, row, title="New webhook secret", secret=made, at_once=at_once, back=self.address(row))
+        response = TemplateResponse(request, "console/webhook_secret.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Ask, naming what goes and what stays; then delete. The hotel's records stay."""

@@ -18,7 +18,7 @@ from integrations.exceptions import InvalidInput, UnsupportedOperation
 from integrations.models import Integration
 from integrations.services import service_for
 from integrations.services.inputs import SyncInput, read
-from integrations.services.setup import create_integration, update_integration
+from integrations.services.setup import create_integration, replace_webhook_secret, update_integration
 
 SQUARE = {
     "hotel_id": 1,
@@ -119,6 +119,25 @@ class IntegrationDetailView(IntegrationView):
         """Remove the connection with its credentials, runs and logs. The hotel's records stay."""
         self.integration.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@extend_schema(tags=["integrations"])
+class WebhookSecretView(IntegrationView):
+    role = Role.MANAGER
+
+    @extend_schema(
+        request=serializers.NewWebhookSecretSerializer,
+        responses={201: serializers.WebhookSecretMadeSerializer},
+        summary="Replace the webhook secret",
+    )
+    def post(self, request: Request, integration_id: int) -> Response:
+        """With an overlap, or at once after a leak. One that is made for you is shown this once."""
+        body = serializers.NewWebhookSecretSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        made = replace_webhook_secret(self.integration, given.get("webhook_secret", ""), at_once=given["at_once"])
+        shown = {"webhook_secret": made or None, "webhook_secrets": self.integration.webhook_secrets.all()}
+        return Response(serializers.WebhookSecretMadeSerializer(shown).data, status.HTTP_201_CREATED)
 
 
 @extend_schema(tags=["integrations"])

@@ -90,6 +90,18 @@ class IntegrationInputSerializer(serializers.Serializer):
     sync_settings = serializers.DictField(required=False)
 
 
+class NewWebhookSecretSerializer(serializers.Serializer):
+    webhook_secret = serializers.CharField(required=False, help_text="At least 16 characters. Left out: one is made, and shown this once.")
+    at_once = serializers.BooleanField(
+        default=False, help_text="Refuse the one before from now on, as after a leak; else it passes for 24 hours."
+    )
+
+
+class WebhookSecretMadeSerializer(serializers.Serializer):
+    webhook_secret = serializers.CharField(allow_null=True, help_text="The one that was made; null if you gave one.")
+    webhook_secrets = WebhookSecretSerializer(many=True)
+
+
 class TestOutcomeSerializer(serializers.Serializer):
     success = serializers.BooleanField()
     connection = serializers.ChoiceField(choices=["ok", "failed"])

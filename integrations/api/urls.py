@@ -22,6 +22,7 @@ urlpatterns = [
     path("integrations", integrations.IntegrationsView.as_view(), name="integrations"),
     path("integrations/providers", catalogue.ProvidersView.as_view(), name="providers"),
     path(ONE, integrations.IntegrationDetailView.as_view(), name="integration"),
+    path(f"{ONE}/webhook-secret", integrations.WebhookSecretView.as_view(), name="integration-webhook-secret"),
     path(f"{ONE}/test", integrations.TestView.as_view(), name="integration-test"),
     path(f"{ONE}/sync", integrations.SyncView.as_view(), name="integration-sync"),
     # what happened

@@ -1,5 +1,6 @@
 """Connecting a vendor and changing the connection: what may be stored, and what is said about it. Secrets go in, never out."""
 
+import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,6 +28,10 @@ from integrations.transport.auth import MemoryTokenStore, check_header
 
 MASKS = ("•", "…", "****")
 """A value that begins so is what we showed, sent back: it changes nothing."""
+SECRET_BYTES = 32
+"""Random ones in a webhook secret that we make."""
+SECRET_CHARACTERS = 16
+"""The least a webhook secret has that somebody gives us."""
 _TEXTS = {"provider_name": 120, "provider_version": 20}
 _WRITTEN = [
     "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config", "webhook_url", "sync_settings",
@@ -235,11 +240,11 @@ def describe_credentials(integration: Integration) -> list[dict[str, Any]]:
     """Say of each credential whether it is set, since when and what it ends in; never what it is."""
     manifest = registry.get(integration.provider).manifest
     stored = integration.credentials.reveal() if integration.credentials else {}
-    secrets = _secrets(manifest)
+    hidden = _secrets(manifest)
     described = []
     for name, declared in manifest.credentials.model_fields.items():
         value = stored.get(name)
-        is_secret = name in secrets
+        is_secret = name in hidden
         described.append(
             {
                 "name": name,
@@ -263,18 +268,30 @@ def set_webhook_secret(
     integration: Integration, secret: str, *, key_id: str = "", overlap: timedelta = WebhookSecret.OVERLAP
 ) -> WebhookSecret:
     """Make `secret` the one webhooks are verified with; those before it pass until the overlap ends. Raises InvalidInput."""
-    if not isinstance(secret, str) or not 8 <= len(secret) <= 512:
-        raise InvalidInput({"webhook_secret": "Use between 8 and 512 characters."})
+    if not isinstance(secret, str) or not SECRET_CHARACTERS <= len(secret) <= 512:
+        raise InvalidInput({"webhook_secret": f"Use between {SECRET_CHARACTERS} and 512 characters: a shorter secret can be guessed."})
     check_header("webhook-secret", secret)
     ends = timezone.now() + overlap
     with transaction.atomic():
+        same = None
         for older in integration.webhook_secrets.all():
             if older.secret.reveal().get("secret") == secret and older.is_active:
-                return older
-            if older.expires_at is None or older.expires_at > ends:
+                same = older
+            elif older.expires_at is None or older.expires_at > ends:
                 older.expires_at = ends
                 older.save(update_fields=["expires_at"])
-        return WebhookSecret.objects.create(integration=integration, secret={"secret": secret}, key_id=key_id)
+        return same or WebhookSecret.objects.create(integration=integration, secret={"secret": secret}, key_id=key_id)
+
+
+def replace_webhook_secret(integration: Integration, secret: str = "", *, at_once: bool = False) -> str:
+    """Replace the webhook secret, and return the one that was made if none was given: it cannot be seen again.
+
+    The one before passes for the overlap; `at_once`, as after a leak, it is refused as soon as the doors have read it (`webhooks.facts`).
+    Raises InvalidInput.
+    """
+    made = "" if secret else secrets.token_hex(SECRET_BYTES)
+    set_webhook_secret(integration, secret or made, overlap=timedelta(0) if at_once else WebhookSecret.OVERLAP)
+    return made
 
 
 # --- what a person should know -------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class TestConnecting:
             ({"credentials": "token"}, "credentials", "JSON object"),
             ({"config": {"baseUrl": "https://169.254.169.254"}, "environment": "nowhere"}, "environment", "production"),
             ({"webhook_url": "hotel"}, "webhook_url", "https://"),
-            ({"webhook_secret": "short"}, "webhook_secret", "8"),
+            ({"webhook_secret": "fifteen-letters"}, "webhook_secret", "16"),
             ({"hotel_id": None}, "hotel_id", "GET /api/hotels"),
             ({"hotel_id": "1"}, "hotel_id", "GET /api/hotels"),
             ({"hotel_id": 10**30}, "hotel_id", "GET /api/hotels"),

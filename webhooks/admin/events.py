@@ -133,8 +133,11 @@ class WebhookEventAdmin(HistoryAdmin):
 
     def _change_subscription(self, request: HttpRequest, integration: Integration) -> None:
         if chosen := request.POST.get("rotate"):
-            subscriptions.rotate(integration, chosen)
-            done = "The subscription has a new key. Deliveries signed with the old one pass for another day."
+            at_once = request.POST.get("at_once") == "1"
+            subscriptions.rotate(integration, chosen, at_once=at_once)
+            done = "The subscription has a new key. Deliveries signed with the old one " + (
+                "are refused from now on." if at_once else "pass for another day."
+            )
         else:
             subscriptions.create(integration)
             done = "The vendor sends its events here from now on, and the key it signs them with is stored."

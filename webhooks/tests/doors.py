@@ -118,7 +118,7 @@ def lean_door() -> Iterator[LeanDoor]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     application = Application()
-    server = Server(application, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(application, port=port, interface=Interfaces.RSGI, log_enabled=False)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()), daemon=True)
     thread.start()

@@ -16,9 +16,10 @@ class Command(HospientCommand):
         parser.add_argument("integration_id", type=int, metavar="ID")
         parser.add_argument("action", choices=["list", "create", "rotate"])
         parser.add_argument("--subscription", help="rotate: the vendor's id of the subscription; may be left out if there is only one.")
+        parser.add_argument("--now", action="store_true", help="rotate: refuse what is signed with the old key at once, as after a leak.")
         parser.add_argument("--dry-run", action="store_true", help="Change nothing at the vendor.")
 
-    def run(self, *, integration_id: int, action: str, subscription: str | None, dry_run: bool, **options: Any) -> int:
+    def run(self, *, integration_id: int, action: str, subscription: str | None, now: bool, dry_run: bool, **options: Any) -> int:
         integration = self.integration(integration_id)
         if action == "create":
             if dry_run:
@@ -33,8 +34,12 @@ class Command(HospientCommand):
             if chosen is None:
                 raise CommandError(f"There are {len(found)} subscriptions: name one with --subscription.", returncode=USAGE)
             if not dry_run:
-                subscriptions.rotate(integration, chosen)
-            done = "Would get a new key" if dry_run else "Has a new key; the old one passes for another day"
+                subscriptions.rotate(integration, chosen, at_once=now)
+            done = (
+                "Would get a new key"
+                if dry_run
+                else f"Has a new key; the old one {'is refused from now on' if now else 'passes for another day'}"
+            )
             self.show(f"{chosen}: {done}.", {"subscription": chosen, "rotated": not dry_run})
             return DONE
         for one in found:

@@ -1,0 +1,68 @@
+"""Replacing webhook secrets: with an overlap, at once, and never by one that can be guessed; by API, console and command alike."""
+
+import io
+import sys
+import time
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from integrations.exceptions import InvalidInput
+from integrations.models import Integration
+from integrations.services.setup import set_webhook_secret
+from webhooks.tests.conftest import SECRET, Connect
+from webhooks.tests.doors import LeanDoor, signed
+from webhooks.tests.test_ingest import BODY
+
+OTHER = "another-secret-that-is-long-enough"
+
+
+def active(integration: Integration) -> set[str]:
+    return {row.secret.reveal()["secret"] for row in integration.webhook_secrets.all() if row.is_active}
+
+
+def by_command(integration: Integration, *flags: str) -> None:
+    call_command("webhook_secret", str(integration.pk), *flags, stdout=io.StringIO())
+
+
+def test_leaked_secret_is_refused_by_a_door_that_knew_it(lean: LeanDoor, connect: Connect) -> None:
+    integration = connect()
+    address = f"/api/webhooks/{integration.pk}"
+    assert lean.post(address, BODY, signed(BODY, SECRET)).status == 202
+    by_command(integration, "--now")
+    [made] = active(integration)
+    time.sleep(1.1)
+    assert lean.post(address, BODY, signed(BODY, SECRET)).status == 401
+    assert lean.post(address, BODY, signed(BODY, made)).status == 202
+
+
+@pytest.mark.django_db
+def test_one_that_is_made_has_32_random_bytes_and_the_old_one_passes_or_not(connect: Connect) -> None:
+    integration = connect()
+    by_command(integration)
+    assert len(active(integration)) == 2
+    by_command(integration, "--now")
+    [made] = active(integration)
+    assert len(bytes.fromhex(made)) == 32
+
+
+@pytest.mark.django_db
+def test_the_active_secret_given_again_at_once_ends_the_others(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    integration = connect()
+    set_webhook_secret(integration, OTHER)
+    assert active(integration) == {SECRET, OTHER}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(OTHER + "\n"))
+    by_command(integration, "--now", "--stdin")
+    assert active(integration) == {OTHER}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("secret", ["", "short", "fifteen-letters"])
+def test_short_secret_is_refused_by_every_door(connect: Connect, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    integration = connect()
+    with pytest.raises(InvalidInput, match="webhook_secret: Use between 16"):
+        set_webhook_secret(integration, secret)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(secret + "\n"))
+    with pytest.raises(CommandError, match="webhook_secret: Use between 16"):
+        by_command(integration, "--stdin")
+    assert active(integration) == {SECRET}
