@@ -1,7 +1,8 @@
 """How fast webhooks are accepted and worked, on PostgreSQL: `python -m benchmarks.webhooks [accept] [drain] [blackhole]`.
 
-accept     requests a second and latency of both doors at 32 and 128 connections, one server process each, every event committed before its
-           answer, beside a floor that checks the signature, inserts the same rows in groups and does nothing else. They take turns.
+accept     requests a second, latency and processor time of both doors at 32 and 128 connections, one server process each, every event
+           committed before its answer, beside a floor: Fastify and pg, one insert a request, no checks but the signature. They take
+           turns. Needs Node 20 and npm.
 drain      100,000 stored events worked by two processes, full ones of 10,000 guests, in order for each guest.
 blackhole  acknowledgements while the vendor that has to be asked about every event accepts connections and never answers.
 
@@ -11,12 +12,14 @@ The load comes from a process of its own on the same machine, so the figures are
 import argparse
 import json
 import selectors
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from benchmarks import world
@@ -54,29 +57,51 @@ def accept(url: str, options: argparse.Namespace) -> None:
 
     os.environ["FLOOR_SECRET"] = webhooks_world.SECRET
     integration = webhooks_world.connect("pos")
-    names = ("floor", "lean", "view")
-    servers = {name: webhooks_world.Receiver(url, name) for name in names}
+    names = ("floor", "lean", "view") if (floor := _floor(url)) else ("lean", "view")
+    servers = {name: webhooks_world.Receiver(url, name, command=floor if name == "floor" else ()) for name in names}
+    postmaster = _postmaster(url)
     try:
-        print(f"{'connections':>11}  {'door':<6}{'requests/s':>11}{'of floor':>10}{'p50 ms':>9}{'p99 ms':>9}")
+        head = f"{'connections':>11}  {'door':<6}{'requests/s':>11}{'of floor':>10}{'p50 ms':>9}{'p99 ms':>9}"
+        print(f"{head}{'door CPU':>10}{'database':>10}{'of floor':>10}   (CPU: seconds for 1,000 deliveries)")
         for connections in (32, 128):
             found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
             for _ in range(options.rounds):
                 for name in names:
-                    found[name].append(
-                        world.measure(url, "benchmarks.webhooks", servers[name].port, integration, connections, options.seconds)
-                    )
+                    before = servers[name].cpu_seconds(), webhooks_world.cpu_seconds(postmaster)
+                    run = world.measure(url, "benchmarks.webhooks", servers[name].port, integration, connections, options.seconds)
+                    after = servers[name].cpu_seconds(), webhooks_world.cpu_seconds(postmaster)
+                    for part, start, end in zip(("door", "database"), before, after, strict=True):
+                        run[part] = (end - start) / run["statuses"].get("202", 1) * 1000
+                    found[name].append(run)
                 WebhookEvent.objects.all().delete()
             for name, runs in found.items():
-                rate, p50, p99 = (statistics.median(run[key] for run in runs) for key in ("per_second", "p50", "p99"))
-                of_floor = statistics.median(
-                    run["per_second"] / floor["per_second"] for run, floor in zip(runs, found["floor"], strict=True)
-                )
-                print(f"{connections:>11}  {name:<6}{rate:>11,.0f}{of_floor:>10.2f}{p50:>9.1f}{p99:>9.1f}", flush=True)
+                figures = ("per_second", "p50", "p99", "door", "database")
+                rate, p50, p99, door, database = (statistics.median(run[key] for run in runs) for key in figures)
+                pairs = list(zip(runs, found.get("floor", runs), strict=True))
+                of_floor = statistics.median(run["per_second"] / floor["per_second"] for run, floor in pairs)
+                cpu = statistics.median((run["door"] + run["database"]) / (floor["door"] + floor["database"]) for run, floor in pairs)
+                line = f"{connections:>11}  {name:<6}{rate:>11,.0f}{of_floor:>10.2f}{p50:>9.1f}{p99:>9.1f}"
+                print(f"{line}{door:>10.3f}{database:>10.3f}{cpu:>10.2f}", flush=True)
                 if odd := {status for run in runs for status in run["statuses"]} - {"202"}:
                     print(f"             also answered: {odd}")
     finally:
         for server in servers.values():
             server.kill()
+
+
+def _floor(url: str) -> list[str]:
+    """Install the floor, and return how it is started; nothing where there is no Node."""
+    folder = world.ROOT / "benchmarks" / "fastify"
+    if not (shutil.which("node") and shutil.which("npm")):
+        print("There is no Node with npm here: the doors are measured without the floor beside them.")
+        return []
+    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
+    return ["node", str(folder / "floor.js"), url.partition("host=")[2]]
+
+
+def _postmaster(url: str) -> int:
+    """Return the process of the database, which is on this machine."""
+    return int((Path(url.partition("host=")[2]) / "postmaster.pid").read_text().split()[0])
 
 
 def load(port: int, integration: int, connections: int, seconds: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ DOORS = {
     "view": ["--interface", "wsgi", "--blocking-threads", "4", "hospient.wsgi:application"],
     "lean": ["--interface", "rsgi", "webhooks.asgi:application"],
 }
-FLOOR = ["--interface", "asgi", "benchmarks.webhooks_floor:application"]
 
 
 def main(module: str, trial: Callable[..., bool], **counts: tuple[int, int]) -> None:
@@ -74,8 +73,9 @@ def signed(body: bytes, event_id: str = "", secret: str = SECRET) -> dict[str, s
 class Receiver:
     """A server process of one door, with its workers, that can be killed at any moment."""
 
-    def __init__(self, url: str, door: str, workers: int = 1) -> None:
-        self.url, self.door, self.workers = url, door, workers
+    def __init__(self, url: str, door: str, workers: int = 1, command: Sequence[str] = ()) -> None:
+        """`command` serves something else instead of a door; the port is its last argument."""
+        self.url, self.door, self.workers, self.command = url, door, workers, command
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -83,17 +83,21 @@ class Receiver:
 
     def _start(self) -> subprocess.Popen[bytes]:
         granian = str(Path(sys.executable).with_name("granian"))
-        command = [
-            granian,
-            *DOORS.get(self.door, FLOOR),
-            "--port",
-            str(self.port),
-            "--workers",
-            str(self.workers),
-            "--backlog",
-            "2048",
-            "--no-log",
-        ]
+        command = (
+            [*self.command, str(self.port)]
+            if self.command
+            else [
+                granian,
+                *DOORS[self.door],
+                "--port",
+                str(self.port),
+                "--workers",
+                str(self.workers),
+                "--backlog",
+                "2048",
+                "--no-log",
+            ]
+        )
         rates = {f"WEBHOOK_RATE_{kind}": "100000000/m" for kind in ("POS", "PMS", "GUEST_MANAGEMENT")}
         process = subprocess.Popen(
             command,
@@ -114,11 +118,24 @@ class Receiver:
     def restart(self) -> None:
         self.process = self._start()
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time the process and its workers have used."""
+        return cpu_seconds(self.process.pid)
+
     def memory_mb(self) -> float:
         """Return what the process and its workers have resident."""
         pids = [self.process.pid, *map(int, _children(self.process.pid))]
         pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids if Path(f"/proc/{pid}").exists())
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time a process, its children and those of them that have ended have used."""
+    ticks = 0
+    for one, last in ((str(pid), 4), *((child, 2) for child in _children(pid))):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11 : 11 + last]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _children(pid: int) -> list[str]:
