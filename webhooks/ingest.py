@@ -13,6 +13,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from django.conf import settings
@@ -232,7 +233,7 @@ def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
         "verified_by": verifier.name,
         "is_batch": len(events) > 1,
         "batch_id": None,
-        "headers": {name: redact(headers[name]) for name in _KEPT | verifier.keeps if name in headers},
+        "headers": _kept(headers, verifier),
         "body": body,
         "correlation_id": delivery.correlation_id,
         "received_at": delivery.received_at,
@@ -287,6 +288,19 @@ def _digest(text: str) -> str:
 _KEPT = frozenset(("content-type", "user-agent", "x-request-id", "x-correlation-id", "traceparent"))
 """Headers that are stored of any delivery, beside those its verifier lists. A server puts other things among them: of its environment,
 of its proxies."""
+_redacted = lru_cache(maxsize=1024)(redact)
+"""What a sender writes there is the same each time."""
+
+
+def _kept(headers: Mapping[str, str], verifier: Verifier) -> dict[str, str]:
+    """Return the headers that are stored. Those of the verifier are ids and times, which stay as they are."""
+    kept = {name: _redacted(headers[name]) for name in _KEPT if name in headers}
+    for name in verifier.keeps:
+        if name in headers:
+            kept[name] = headers[name]
+    return kept
+
+
 _NO_SECRET = (Secret(secrets.token_hex()),)
 """Checked in place of a secret that is not there, which takes as long."""
 _PLACE = re.compile(r"#[0-9]+$")
