@@ -1,0 +1,39 @@
+"""Events that are stored already keep being known after the step to delivery keys."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from webhooks.models import WebhookEvent
+from webhooks.tests.conftest import SECRET, Connect
+from webhooks.tests.doors import ViewDoor, signed
+from webhooks.tests.test_ingest import BODY
+
+
+def migrate(name: str) -> Any:
+    executor = MigrationExecutor(connection)
+    executor.migrate([("webhooks", name)])
+    return executor.loader.project_state([("webhooks", name)]).apps
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stored_event_is_known_when_its_vendor_sends_it_again(connect: Connect) -> None:
+    integration = connect()
+    try:
+        old = migrate("0001_initial").get_model("webhooks", "WebhookEvent")
+        common = {"integration_id": integration.pk, "received_at": timezone.now(), "event_type": "menu_updated"}
+        old.objects.create(
+            event_id="evt-1", object_key="menu_item:menu_123", verified_by="body", body=BODY, status="done", headers={}, **common
+        )
+        batch = old.objects.create(event_id="batch", is_batch=True, body=b"{}", verified_by="square", **common)
+        for _ in range(3):
+            old.objects.create(event_id=f"{uuid.uuid4().hex}#1", batch_id=batch.pk, body=b"", verified_by="square", **common)
+    finally:
+        migrate("0002_delivery_key")
+    assert len(set(WebhookEvent.objects.values_list("delivery_key", flat=True))) == 5
+    headers = signed(BODY, SECRET, X_Webhook_Id="evt-1")
+    assert ViewDoor().post(f"/api/webhooks/{integration.pk}", BODY, headers).status == 200
