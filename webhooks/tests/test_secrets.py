@@ -6,6 +6,7 @@ import time
 
 import pytest
 from django.core.management import CommandError, call_command
+from rest_framework.test import APIClient
 
 from integrations.exceptions import InvalidInput
 from integrations.models import Integration
@@ -66,3 +67,16 @@ def test_short_secret_is_refused_by_every_door(connect: Connect, monkeypatch: py
     with pytest.raises(CommandError, match="webhook_secret: Use between 16"):
         by_command(integration, "--stdin")
     assert active(integration) == {SECRET}
+
+
+@pytest.mark.django_db
+def test_api_replaces_it_at_once_shows_what_it_made_and_refuses_a_short_one(
+    manager: APIClient, viewer: APIClient, connect: Connect
+) -> None:
+    integration = connect()
+    url = f"/api/integrations/{integration.pk}/webhook-secret"
+    short = manager.post(url, {"webhook_secret": "fifteen-letters"})
+    assert (short.status_code, short.json()["errors"][0]["attr"]) == (400, "webhook_secret")
+    assert viewer.post(url, {"at_once": True}).status_code == 403
+    answer = manager.post(url, {"at_once": True})
+    assert (answer.status_code, active(integration)) == (201, {answer.json()["webhook_secret"]})
