@@ -29,7 +29,7 @@ from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
 from integrations.transport import correlation
 from webhooks import effects
-from webhooks.cards import without_card_data
+from integrations.security.cards import without_card_data
 from webhooks.exceptions import StillReading
 from webhooks.facts import parsers_of
 from webhooks.ingest import Row, read_events, row_of, store

@@ -24,8 +24,8 @@ from pydantic_core import to_json
 from hotels.login import address_behind_proxies
 from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
+from integrations.security.cards import without_card_data
 from integrations.security.redaction import redact
-from webhooks.cards import without_card_data
 from webhooks.decoding import decode_text
 from webhooks.delivery import Delivery, Outcome, refusal
 from webhooks.exceptions import BodyCompressed, BodyIncomplete, BodyUnreadable, IntegrationOff, PathUnknown, RateExceeded, SecretNotSet

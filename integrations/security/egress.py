@@ -5,6 +5,7 @@ opened. The table of addresses is our own: Python's `is_global` holds several in
 """
 
 import ipaddress
+import logging
 import queue
 import re
 import socket
@@ -20,6 +21,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from integrations.exceptions import EgressBlocked
+
+logger = logging.getLogger(__name__)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -67,8 +70,11 @@ CARRIERS = (
     (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
 )
 
-# Names that never lead outside (RFC 6761, 6762, 8375; ICANN keeps .internal private).
-INNER_NAMES = ("localhost", "localdomain", "local", "internal", "home.arpa")
+# Names that never lead outside: RFC 2606, 6761, 6762, 7686, 8375, 9476; what ICANN keeps private; what networks are used to.
+INNER_NAMES = (
+    "localhost", "localdomain", "local", "internal", "home.arpa", "invalid", "test", "onion", "alt", "arpa", "lan", "corp", "home",
+    "intranet", "private", "svc", "localnet", "priv", "intern",
+)  # fmt: skip
 
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\[\]/?#@:\\%]+)(?::([0-9]{1,5}))?(?:[/?][!-\"$-~]*)?", re.IGNORECASE | re.ASCII)
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*")
@@ -145,25 +151,33 @@ class Egress:
         return scheme, host, port
 
     def resolve(self, host: str, port: int, seconds: float = 5.0) -> list[Address]:
-        """Return what `host` resolves to, in the order to try; raises EgressBlocked if any of it is inside.
+        """Return what `host` resolves to, in the order to try; raises EgressBlocked if it is an address that may not be called.
 
-        A name that cannot be found, or not within `seconds`, raises OSError: that may pass, while a refusal does not.
+        A name that cannot be found, or not within `seconds`, raises OSError, and so does one of which anything is inside.
         """
-        literal = _literal(host)
-        addresses = [literal] if literal else _look_up(host, port, seconds)
-        for address in addresses:
-            if (host, port) in self._pairs:
-                self._check_metadata(address)
-            else:
-                self._check(address, name=host)
+        if literal := _literal(host):
+            addresses = [literal]
+        else:
+            addresses = _look_up(host, port, seconds)
+        try:
+            for address in addresses:
+                if (host, port) in self._pairs:
+                    self._check_metadata(address)
+                else:
+                    self._check(address)
+        except EgressBlocked as refusal:
+            if literal:
+                raise
+            # Whoever asks must not learn which names our network has: the answer is that of a name nobody has.
+            logger.warning("egress_blocked name=%s reason=%s", host, refusal.message)
+            raise socket.gaierror(socket.EAI_NONAME, "no such name") from refusal
         return addresses
 
-    def _check(self, address: Address, name: str = "") -> None:
-        shown = f"{name} leads to {address}, which" if name and name != str(address) else str(address)
+    def _check(self, address: Address) -> None:
         self._check_metadata(address)
         for inner in _carried(address):
             if not self._is_listed(inner) and any(inner in network for network in INNER):
-                raise EgressBlocked(f"{shown} is not on the public internet.")
+                raise EgressBlocked(f"{address} is not on the public internet.")
 
     def _check_metadata(self, address: Address) -> None:
         if any(inner in network for inner in _carried(address) for network in METADATA):

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
-REDACTED = "[redacted]"
+from integrations.security.cards import REDACTED, mask_cards
 
 MAX_DEPTH = 20
 MAX_KEYS = 100
@@ -106,55 +106,12 @@ _SHAPES = (
         REDACTED,
     ),
     _Shape(("://",), re.compile(r"(://)[^\s/@:]{0,100}:[^\s/@]{0,200}@"), _AFTER_FIRST + "@"),
-    _Shape(("^",), re.compile(r"%?[Bb]\d{12,19}\^[^^\n]{2,26}\^[^\s?]{4,80}\??"), REDACTED),  # a card's first track
-    _Shape(("=",), re.compile(r";?\b\d{12,19}=\d{7}[^\s?]{0,30}\??"), REDACTED),  # its second track
     _Shape(tuple(_ASSIGNED_WORDS.split()), re.compile(_ASSIGNED, re.I), _AFTER_FIRST),
     _Shape(("@", "%40"), re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"), REDACTED),
     _Shape(("+",), re.compile(r"(?<![\w.])\+\d[\d ()./-]{6,18}\d"), REDACTED),  # a telephone number with its country
 )
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-_LIKE_CARD = re.compile(r"[2-6](?<!\d[2-6])(?:(?<=2)[2-7]|(?<=[3-6])\d)\d(?:[ .\u00a0-]?\d){10}")
-"""Begins as the payment networks' numbers do. A timestamp begins with 1 or 20."""
-_DIGIT_RUN = re.compile(
-    r"(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
-    r"|(?<!\d)(?=\d(?:[ .\u00a0-]?\d){12})\d{3,}(?:[ .\u00a0-]\d{3,})*",
-    re.I,
-)
-MAX_GROUPS = 6
-"""Nineteen digits, in groups of three at least."""
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-
-
-def mask_cards(text: str) -> str:
-    """Return `text` with card numbers cut to their first six and last four digits."""
-    return _DIGIT_RUN.sub(_mask_run, text) if _LIKE_CARD.search(text) else text
-
-
-def _mask_run(match: re.Match[str]) -> str:
-    """Mask the card numbers in a run of digit groups; one number may be spread over several groups."""
-    run = match[0]
-    if match["uuid"]:
-        return run
-    groups = [(group.start(), group.end(), group[0]) for group in re.finditer(r"\d+", run)]
-    shown, done, first = "", 0, 0
-    while first < len(groups):
-        start, digits = groups[first][0], ""
-        for last, (_, end, group) in enumerate(groups[first : first + MAX_GROUPS], first):
-            digits += group
-            if len(digits) > 19 or digits[0] not in "23456":
-                break
-            if len(digits) >= 13 and _LIKE_CARD.match(digits) and _passes_luhn(digits):
-                shown += f"{run[done:start]}{digits[:6]}…{digits[-4:]}"
-                done, first = end, last
-                break
-        first += 1
-    return shown + run[done:]
-
-
-def _passes_luhn(digits: str) -> bool:
-    return (sum(map(int, digits[::-2])) + sum(_DOUBLED[int(digit)] for digit in digits[-2::-2])) % 10 == 0
 
 
 # --- by known value ------------------------------------------------------------------------------------------------------------
@@ -312,7 +269,7 @@ def _is_suspect(text: str, known: _Known) -> bool:
     return bool(
         any(spelling in text for spelling in known.spellings)
         or any(shape.pattern.search(text) for shape in _SHAPES if any(trigger in lower for trigger in shape.triggers))
-        or _LIKE_CARD.search(text)
+        or mask_cards(text) != text
         or _CONTROL.search(text)
     )
 

@@ -8,9 +8,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from integrations.exceptions import InvalidInput
+from integrations.security.cards import without_cards
 
 CENT = Decimal("0.01")
 """Sums may differ by this much: tills round each line."""
@@ -36,10 +37,10 @@ class Input(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def refuse_nul(cls, value: Any) -> Any:
+    def without_what_is_not_kept(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str) and "\x00" in value:
             raise ValueError("Remove the NUL character.")
-        return value
+        return without_cards(value, info.field_name or "") if isinstance(value, str) else value
 
 
 I = TypeVar("I", bound=Input)  # noqa: E741

@@ -6,20 +6,23 @@ All of it is prepared once for each record type and then called for every record
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter, gt
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
 from integrations.exceptions import RecordRejected
 from integrations.records import Record
+from integrations.security.cards import SHORTEST, is_id, without_cards
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.bulk import JSONText
 
+R = TypeVar("R", bound=Record)
 Related = Mapping[str, Mapping[str, int]]
 """Relation or link of a record -> external id -> primary key of the hotel's row."""
 ID_LENGTH = 192
@@ -56,6 +59,25 @@ def as_stored(column: models.Field, value: Any) -> Any:
     if isinstance(column, models.DecimalField) and value is not None:
         return plain(Decimal(value).quantize(Decimal(1).scaleb(-column.decimal_places)))
     return plain(value)
+
+
+@lru_cache
+def _may_hold_cards(kind: type[Record]) -> tuple[str, ...]:
+    """Return the fields of a sort of record that people write in, or vendors nest things in."""
+    return tuple(f.name for f in fields(kind) if not is_id(f.name) and str(f.type).startswith(("str", "Mapping", "tuple")))
+
+
+def without_card_data(record: R) -> R:
+    """Return the record as it may be kept: the same object, nearly always."""
+    changes: dict[str, Any] = {}
+    for name in _may_hold_cards(type(record)):
+        value = getattr(record, name)
+        if value and not (isinstance(value, str) and len(value) < SHORTEST):
+            is_children = isinstance(value, tuple) and isinstance(value[0], Record)
+            kept = tuple(map(without_card_data, value)) if is_children else without_cards(value, name)
+            if kept != value:
+                changes[name] = kept
+    return replace(record, **changes) if changes else record
 
 
 def encoder(binding: Binding) -> Callable[[Record], Incoming]:

@@ -36,6 +36,7 @@ from integrations.models import (
     SyncRun,
 )
 from integrations.records import Page, Record, StreamQuery
+from integrations.security.cards import mask_cards
 from integrations.sync import bulk, health
 from integrations.sync.known import Counts
 from integrations.sync.reconcile import Reconciler
@@ -252,7 +253,7 @@ class Runner:
                 **common,
                 record_type=record_type,
                 external_id=_printable(external_id)[:192],
-                reason=reason,
+                reason=mask_cards(reason),
                 payload=health.shown(payload),
             )
             for record_type, external_id, reason, payload in refused
