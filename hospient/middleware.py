@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from hospient.errors import json_error
 from integrations.transport import correlation
+
+PARTS = "Send it in parts."
 
 _ACCEPTABLE = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
@@ -33,6 +38,39 @@ class ApiPathMiddleware:
         if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         return self.get_response(request)
+
+
+class ApiSizeMiddleware:
+    """Refuses what no request to the API needs, before anything reads it. The webhook door has limits of its own."""
+
+    MAX_PARAMETERS = 100
+    MAX_PARAMETER = 2_000
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        is_api = request.path_info.startswith("/api/") and not request.path_info.startswith("/api/webhooks/")
+        if is_api and (refusal := self._refusal(request)):
+            return refusal
+        return self.get_response(request)
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > limit):
+            return json_error(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"The body is larger than {limit / 2**20:g} MiB.", hint=PARTS
+            )
+        query = request.META.get("QUERY_STRING", "")
+        if query.count("&") + query.count(";") >= self.MAX_PARAMETERS:
+            sentence = f"There are more than {self.MAX_PARAMETERS} parameters in the address."
+            return json_error(HTTPStatus.BAD_REQUEST, "too_large", sentence, "query", "Leave out what is no filter of this list.")
+        for part in query.split("&"):
+            if len(part) > self.MAX_PARAMETER:
+                sentence = f"The parameter is longer than {self.MAX_PARAMETER:,} characters."
+                return json_error(HTTPStatus.BAD_REQUEST, "too_large", sentence, part.partition("=")[0][:100], "Shorten it.")
+        return None
 
 
 class ContentPolicyMiddleware:

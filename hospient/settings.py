@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "hospient.middleware.CorrelationMiddleware",
     "hospient.middleware.ContentPolicyMiddleware",
     "hospient.middleware.ApiPathMiddleware",
+    "hospient.middleware.ApiSizeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -96,6 +97,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "hospient.urls"
 WSGI_APPLICATION = "hospient.wsgi.application"
 APPEND_SLASH = False
+CSRF_FAILURE_VIEW = "hospient.errors.csrf_failure"
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]  # it does not know Django's own RedisCache
 
 TEMPLATES = [
@@ -298,7 +300,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "pythonjsonlogger.json.JsonFormatter", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "hospient.logs.RedactingFormatter", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
     },
     "filters": {"hospient": {"()": "hospient.logs.ContextFilter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["hospient"]}},

@@ -24,12 +24,12 @@ from django.utils import timezone
 
 from integrations.exceptions import CircuitOpen, HospientError, RateLimited
 from integrations.models import Direction, Integration, IntegrationLog, IntegrationStatus, LogStatus, OperationType
+from integrations.security.cards import without_card_data
 from integrations.security.redaction import redact
 from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
 from integrations.transport import correlation
 from webhooks import effects
-from integrations.security.cards import without_card_data
 from webhooks.exceptions import StillReading
 from webhooks.facts import parsers_of
 from webhooks.ingest import Row, read_events, row_of, store

@@ -7,6 +7,7 @@ the caller's own token is fine.
 import math
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from drf_standardized_errors import formatter, handler
@@ -15,6 +16,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 
+from hotels.api.parsers import body_too_large
 from integrations import exceptions
 from integrations.models import Operation
 from integrations.transport import correlation
@@ -110,6 +112,8 @@ class ExceptionHandler(handler.ExceptionHandler):
             return Refusal(exc)
         if isinstance(exc, OperationalError | InterfaceError):
             return DatabaseBusy()
+        if isinstance(exc, RequestDataTooBig):
+            return body_too_large()
         return super().convert_known_exceptions(exc)
 
     def report_exception(self, exc: APIException, response: Response) -> None:

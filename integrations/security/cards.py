@@ -261,16 +261,18 @@ def _mask_run(match: re.Match[str]) -> str:
         digits, sizes = "", []
         # A list of small numbers is not a card wherever one looks; a card written digit by digit begins where the run does.
         is_possible = groups[first][2][0] in "234568" and (first == beginning or len(groups[first][2]) > 2)
+        number, end = "", first
         for last in range(first, min(first + 19, len(groups)) if is_possible else first):
             digits += groups[last][2]
             sizes.append(len(groups[last][2]))
             if len(digits) > 19:
                 break
             if _is_card(digits, sizes, before if first == 0 else "", after if last == len(groups) - 1 else ""):
-                shown.append(f"{run[done : groups[first][0]]}{digits[:6]}…{digits[-4:]}")
-                first, done, beginning = last, groups[last][1], last + 1
-                break
-        first += 1
+                number, end = digits, last  # the longest counts
+        if number:
+            shown.append(f"{run[done : groups[first][0]]}{number[:6]}…{number[-4:]}")
+            done, beginning = groups[end][1], end + 1
+        first = end + 1
     return "".join([*shown, run[done:]])
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from integrations.exceptions import ConfigurationError, SignatureMismatch, SignatureMissing, TimestampOutsideWindow, WebhookRejected
-from integrations.services import registry
 from integrations.security.cards import without_card_data
+from integrations.services import registry
 from webhooks.decoding import decode_json, decode_outbound_message
 from webhooks.delivery import Delivery, join_headers
 from webhooks.exceptions import BodyUnreadable
