@@ -56,6 +56,10 @@ class ApiSizeMiddleware:
         return self.get_response(request)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        charset = request.content_params.get("charset", "utf-8").lower()
+        if charset not in ("utf-8", "utf8", "us-ascii"):
+            sentence = f"The body is declared as {charset[:40]}. Send it in UTF-8."
+            return json_error(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > limit):

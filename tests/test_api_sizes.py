@@ -6,10 +6,12 @@ import logging
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.test import Client
 
 from hospient.logs import ContextFilter, RedactingFormatter
-from django.contrib.auth.models import User
+from integrations.services.inputs import RequestInput, read
+from tests.faults.abuse_api import attacks
 
 pytestmark = pytest.mark.django_db
 BODIES = {
@@ -51,7 +53,7 @@ def test_a_body_that_is_too_large_is_413(caller: Client) -> None:
 def test_a_bom_is_read_and_other_charsets_and_types_are_refused(caller: Client) -> None:
     assert "username" in str(assert_refused(caller.post("/api/auth/token", b"\xef\xbb\xbf{}", content_type="application/json"), 400))
     for kind in ("application/json; charset=utf-16", "application/json; charset=zlib", "text/plain", "application/xml"):
-        assert_refused(caller.post("/api/integrations", b"{}", content_type=kind), 415)
+        assert_refused(caller.generic("POST", "/api/integrations", b"{}", content_type=kind), 415)
 
 
 @pytest.mark.parametrize(
@@ -81,8 +83,24 @@ def test_process_logs_pass_redaction() -> None:
     try:
         raise ValueError(marks)
     except ValueError:
-        logger.exception("it failed: %s", marks, extra={"password": "marked-four", "detail": {"client_secret": "marked-five", "url": marks}})
+        logger.exception(
+            "it failed: %s", marks, extra={"password": "marked-four", "detail": {"client_secret": "marked-five", "url": marks}}
+        )
     logger.error("later", extra={"note": marks}, stack_info=True)
     assert "ValueError" in stream.getvalue()
     for leak in ("marked-one", "marked-two", "marked-three", "marked-four", "marked-five", "1111 1111"):
         assert leak not in stream.getvalue()
+
+
+def test_the_attacks_meet_words_over_http(live_server, caller: Client) -> None:
+    token = caller.defaults["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+    failed = [(name, detail) for name, ok, detail in attacks(live_server.url, token) if not ok]
+    assert failed == []
+
+
+def test_the_inputs_of_the_api_keep_no_card_and_every_id() -> None:
+    given = read(
+        RequestInput, {"room_number": "4111111111111111", "message": "card 4111 1111 1111 1111 exp 12/27", "guest_id": "4111111111111111"}
+    )
+    assert given.message == "card 411111…1111 exp 12/27"
+    assert (given.room_number, given.guest_id) == ("4111111111111111", "4111111111111111")

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from rest_framework import parsers
-from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
+from rest_framework.exceptions import APIException, ParseError
 
 MAX_DEPTH = 64
 MAX_DIGITS = 64
@@ -26,9 +26,6 @@ class JSONParser(parsers.JSONParser):
     """JSON as the standard has it: UTF-8, no NaN, no endless numbers, no NUL, no half surrogate pair, no bottomless nesting."""
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: dict[str, Any] | None = None) -> Any:
-        charset = (parser_context or {}).get("encoding", "utf-8")
-        if str(charset).lower().replace("_", "-") not in ("utf-8", "utf8", "us-ascii"):
-            raise UnsupportedMediaType(media_type or "", f"The body is declared as {str(charset)[:40]}. Send it in UTF-8.")
         body = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
         if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise body_too_large()
