@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import attrgetter, gt
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_origin
 
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -64,7 +64,7 @@ def as_stored(column: models.Field, value: Any) -> Any:
 @lru_cache
 def _may_hold_cards(kind: type[Record]) -> tuple[str, ...]:
     """Return the fields of a sort of record that people write in, or vendors nest things in."""
-    return tuple(f.name for f in fields(kind) if not is_id(f.name) and str(f.type).startswith(("str", "Mapping", "tuple")))
+    return tuple(f.name for f in fields(kind) if not is_id(f.name) and (f.type is str or get_origin(f.type) in (Mapping, tuple)))
 
 
 def without_card_data(record: R) -> R:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from integrations.records import ChatMessage, Guest
 from integrations.security.cards import REDACTED, mask_cards, without_card_data, without_cards
+from integrations.sync.rows import without_card_data as without_card_data_of
 
 ISSUERS = [
     ("4", 16), ("4", 19), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16), ("34", 15), ("37", 15), ("6011", 16), ("65", 16),
@@ -96,3 +98,14 @@ def test_the_words_of_a_json_document_tell_what_a_number_is() -> None:
         '"f": [{"name": "CVC", "value": "[redacted]"}], "x": 1.50}'
     )
     assert without_card_data('{"note": "4111\\u00201111 1111\\u00a01111"}') == '{"note": "411111…1111"}'
+
+
+def test_records_of_a_sync_keep_no_card_and_every_id() -> None:
+    guest = Guest(
+        external_id="4111111111111111", phone="+5511991000002", preferences={"pays": "card 4111 1111 1111 1111", "id": "4111111111111111"}
+    )
+    assert without_card_data_of(guest).preferences == {"pays": "card 411111…1111", "id": "4111111111111111"}
+    assert without_card_data_of(guest).external_id == guest.external_id
+    assert without_card_data_of(ChatMessage(external_id="1", message="4111-1111-1111-1111")).message == "411111…1111"
+    untouched = Guest(external_id="1", phone="+5511991000002", family_name="Berger")
+    assert without_card_data_of(untouched) is untouched
