@@ -21,6 +21,7 @@ from integrations.records import InboundEvent, Record
 from integrations.services import service_for
 from integrations.sync import health
 from integrations.sync.bindings import BINDINGS
+from integrations.sync.known import is_older
 from integrations.sync.reconcile import apply_records
 from integrations.transport import correlation
 from webhooks.decoding import decode_json
@@ -190,7 +191,7 @@ class _Batch:
         newest: dict[Key, Record] = {}
         for record, names in told:
             base = newest.get(_key(record)) or stored.get(_key(record))
-            if base and _is_older(record, base):
+            if base and is_older(record, base):
                 continue
             if base and names:
                 children = BINDINGS[record.record_type].children
@@ -281,12 +282,6 @@ def _parts(works: Sequence[Work]) -> Iterator[list[Work]]:
 
 def _key(record: Record) -> Key:
     return record.record_type, record.external_id
-
-
-def _is_older(record: Record, base: Record) -> bool:
-    if record.version is not None and base.version is not None:
-        return record.version < base.version
-    return record.updated_at is not None and base.updated_at is not None and record.updated_at < base.updated_at
 
 
 def _complete(base: Record, record: Record, told: Sequence[str]) -> Record:

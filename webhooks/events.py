@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import InboundEvent, Record
 from integrations.services.generic_rest import mapping
@@ -154,13 +155,15 @@ _KEPT = {field.name for field in fields(Record)} | {"currency"}
 
 def _named(name: str, given: mapping.Fields) -> bool:
     """Say whether `data` names a field outright: then false, zero and nothing are told too."""
-    return name in given.values or name.replace("_external_id", "_id") in given.values
+    return name in given.told or name.replace("_external_id", "_id") in given.told
 
 
 def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str) -> Record | None:
     """Read the object out of `data` as far as it goes; None if there is not enough of it."""
     try:
         record = effect.read({**data, **effect.sets, "id": event.object_id}, currency)
+    except values.OddValue:
+        raise
     except RecordRejected:
         return None
     version = data.get("version")
@@ -177,21 +180,16 @@ def _data(body: Mapping[str, Any]) -> Any:
 
 def _text(value: Any, field: str) -> str:
     """Read an id; a number is taken too."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise BodyUnreadable(f"{field} is neither a text nor a number.", field=field)
+    try:
+        return values.ident(value, field)
+    except RecordRejected as refusal:
+        raise BodyUnreadable(f"{field} is neither a text nor a number: {refusal.message}", field=field) from None
 
 
 def _moment(body: Mapping[str, Any]) -> datetime | None:
     field = "occurred_at" if body.get("occurred_at") else "timestamp"
-    if (value := body.get(field)) is None:
-        return None
     try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise BodyUnreadable(f"{field} is not a time in ISO 8601.", field=field) from None
+        moment = values.moment(body.get(field), field)
+    except RecordRejected:
+        raise BodyUnreadable(f"{field} is neither a time in ISO 8601 nor in epoch seconds or milliseconds.", field=field) from None
+    return moment and moment.astimezone(UTC)

@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError
 from pydantic_core import to_json
 
 from hotels.login import address_behind_proxies
-from integrations.exceptions import PayloadTooLarge, SignatureMismatch, SignatureMissing, WebhookRejected
+from integrations.exceptions import PayloadTooLarge, RecordRejected, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
 from integrations.security.cards import without_card_data
 from integrations.security.redaction import redact
@@ -210,7 +210,7 @@ def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list
     """Read the events of an authentic body; None if the provider cannot make sense of it."""
     try:
         return parse(headers, decoded)
-    except WebhookRejected:
+    except (WebhookRejected, RecordRejected):
         raise
     except Exception:
         # A vendor may change its format any day. What it signed is kept all the same, and waits in the inbox for a provider that can read it.

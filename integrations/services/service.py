@@ -3,6 +3,7 @@
 `PosService`, `PmsService` and `GuestManagementService` add the operations of their kind.
 """
 
+import logging
 import threading
 import time
 import uuid
@@ -14,7 +15,14 @@ from typing import Any, ClassVar
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from integrations.exceptions import HospientError, IntegrationInactive, InvalidInput, ReauthorizationRequired, UnsupportedOperation
+from integrations.exceptions import (
+    HospientError,
+    IntegrationInactive,
+    InvalidInput,
+    ReauthorizationRequired,
+    UnexpectedResponse,
+    UnsupportedOperation,
+)
 from integrations.models import (
     Direction,
     Integration,
@@ -31,7 +39,7 @@ from integrations.models import (
 from integrations.outbox import deliver, enqueue
 from integrations.records import Page, StreamQuery
 from integrations.security.redaction import redact
-from integrations.services import effects, manifest, registry
+from integrations.services import effects, manifest, registry, rows
 from integrations.services.base import Provider
 from integrations.services.connect import LogBook, provider_for
 from integrations.services.references import References
@@ -40,6 +48,8 @@ from integrations.sync.known import Counts
 from integrations.sync.reconcile import Reconciler
 from integrations.sync.runner import Runner
 from integrations.transport import correlation
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +188,7 @@ class IntegrationService:
 
         def pages(query: StreamQuery) -> Iterator[Page]:
             with provider_for(self.integration, log) as provider:
-                yield from getattr(provider, stream.name)(query)
+                yield from _in_words(getattr(provider, stream.name)(query))
 
         runner = Runner(run, stream, pages, flush_log=log.flush, on_page=on_page, stopping=stopping, keep_trying=keep_trying)
         log.after_call = runner.keep_alive
@@ -310,6 +320,20 @@ class IntegrationService:
         with correlation.bind(correlation.current()):
             with provider_for(self.integration, LogBook(self.integration.pk, OperationType.API_CALL)) as provider:
                 return getattr(provider, name)(**arguments)
+
+
+def _in_words(pages: Iterator[Page]) -> Iterator[Page]:
+    """Yield a provider's pages; an answer in a shape it does not know ends them with UnexpectedResponse."""
+    pages = iter(pages)
+    while True:
+        try:
+            page = next(pages)
+        except StopIteration:
+            return
+        except rows.ODD as error:
+            logger.exception("answer_unreadable")
+            raise UnexpectedResponse(f"The system's answer is not in the shape it promises ({type(error).__name__}).") from error
+        yield page
 
 
 class _Target:

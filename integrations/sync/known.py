@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from django.utils import timezone
+
 from integrations.models import ExternalReference
 from integrations.records import Record
 from integrations.sync import bulk
@@ -46,10 +48,12 @@ class Known(NamedTuple):
 
 
 def is_older(record: Record, than: Known | Record) -> bool:
-    """Say whether a record arrived late: something newer is known already."""
+    """Say whether a record arrived late: something newer is known already. A time in the future tells nothing: then what arrives last counts."""
     if record.version is not None and than.version is not None:
         return record.version < than.version
-    return record.updated_at is not None and than.updated_at is not None and record.updated_at < than.updated_at
+    if record.updated_at is None or than.updated_at is None or record.updated_at >= than.updated_at:
+        return False
+    return than.updated_at <= timezone.now()
 
 
 def find_known(integration_id: int, record_type: str, external_ids: Sequence[str]) -> dict[str, Known]:

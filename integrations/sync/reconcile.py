@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from hotels.models import Hotel
 from hotels.models.guests import ask_about
+from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.models import Conflict, ExternalReference, Integration, PendingLink, SyncRun
 from integrations.records import Record
@@ -342,4 +343,13 @@ def hold(integration: Integration, *, with_hotel: bool) -> None:
 
 def apply_records(integration: Integration, records: Iterable[Record], run: SyncRun | None = None) -> Counts:
     """Store records outside of a run (a webhook that carries them whole). Needs a transaction around it."""
-    return Reconciler(integration, run).store(records)
+    now = timezone.now()
+    good, refused = [], []
+    for record in records:
+        try:
+            good.append(values.judged(record, now))
+        except RecordRejected as refusal:
+            refused.append((record, refusal.message))
+    counts = Reconciler(integration, run).store(good)
+    counts.rejected += refused
+    return counts

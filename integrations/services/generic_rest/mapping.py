@@ -6,10 +6,11 @@ API. Money is written as a JSON number with its exact digits.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import RecordRejected, UnexpectedResponse
 from integrations.records import (
     ChatMessage,
@@ -51,64 +52,46 @@ def snake(name: str) -> str:
 class Fields:
     """One object of an answer, read by any of several names."""
 
-    def __init__(self, source: Mapping[str, Any]) -> None:
-        self.values = {snake(name): value for name, value in source.items()}
+    def __init__(self, source: Mapping[str, Any], zone: tzinfo = UTC) -> None:
+        self.zone = zone
+        self.told = {snake(name): value for name, value in source.items()}
 
     def get(self, *names: str) -> Any:
-        return next((self.values[name] for name in names if self.values.get(name) not in (None, "")), None)
+        return next((self.told[name] for name in names if self.told.get(name) not in (None, "")), None)
 
     def text(self, *names: str) -> str:
-        value = self.get(*names)
-        return "" if value is None or isinstance(value, dict | list) else str(value)
+        return values.text(self.get(*names), names[0])
 
     def objects(self, *names: str) -> list[Mapping[str, Any]]:
         value = self.get(*names)
         return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
     def id(self, *names: str) -> str:
-        if not (value := self.text("id", "external_id", *names)):
+        if not (value := values.ident(self.get("id", "external_id", *names), "id")):
             raise RecordRejected(f"There is no id: none of id, external_id, {', '.join(names)}.")
         return value
 
     def decimal(self, *names: str) -> Decimal | None:
-        if (value := self.text(*names)) == "":
-            return None
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if not number.is_finite():
-            raise RecordRejected(f"{names[0]} is not a number: {value[:40]!r}.")
-        return number
+        return values.number(self.get(*names), names[0])
 
     def whole(self, *names: str) -> int | None:
-        number = self.decimal(*names)
-        return None if number is None else int(number)
+        return values.whole(self.get(*names), names[0])
 
     def flag(self, *names: str, default: bool) -> bool:
-        value = self.get(*names)
-        return default if value is None else str(value).lower() in ("true", "1", "yes")
+        return values.flag(self.get(*names), names[0], default=default)
 
     def moment(self, *names: str) -> datetime | None:
         """Read a time; one without a zone is UTC, as the README says."""
-        value = self._parsed(datetime, *names)
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+        return values.moment(self.get(*names), names[0])
 
     def day(self, *names: str) -> date | None:
-        value = self._parsed(datetime, *names)
-        return value and value.date()
+        """Read a day, which is the hotel's: see `zone`."""
+        return values.day(self.get(*names), names[0], self.zone)
 
     def word(self, table: Mapping[str, str], *names: str) -> tuple[str, str]:
         """Look a word up; return ours, or "unknown", and theirs."""
         original = self.text(*names)
         return table.get(re.sub(r"[\s-]+", "_", snake(original)), "unknown"), original
-
-    def _parsed(self, kind: type[datetime], *names: str) -> datetime | None:
-        value = self.text(*names)
-        try:
-            return kind.fromisoformat(value) if value else None
-        except ValueError:
-            raise RecordRejected(f"{names[0]} is not an ISO 8601 date or time: {value[:40]!r}.") from None
 
 
 # --- point of sale -------------------------------------------------------------------------------------------------------------
@@ -212,8 +195,8 @@ def guest(source: Mapping[str, Any], currency: str) -> Guest:
     )
 
 
-def reservation(source: Mapping[str, Any], currency: str) -> Reservation:
-    fields = Fields(source)
+def reservation(source: Mapping[str, Any], currency: str, zone: tzinfo = UTC) -> Reservation:
+    fields = Fields(source, zone)
     status, original = fields.word(RESERVATION_STATUSES, "status")
     return Reservation(
         external_id=fields.id("reservation_id"),

@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from integrations.exceptions import ConfigurationError, RecordRejected, RequestRejected, UnexpectedResponse, UnsupportedOperation
 from integrations.records import ChatMessage, Feedback, Guest, GuestCheck, Notification, Page, Record, Rejected, Room, StreamQuery
@@ -12,6 +13,7 @@ from integrations.services.base import ConnectionReport, Provider
 from integrations.services.generic_rest import mapping
 from integrations.services.generic_rest.manifest import ENDPOINTS, Config, Credentials, manifest
 from integrations.services.generic_rest.paging import Pager
+from integrations.services.rows import mapped
 from integrations.transport.auth import Auth, HeaderAuth, TokenStore
 from integrations.transport.client import ErrorRules, Response
 
@@ -126,15 +128,13 @@ class GenericRestProvider(Provider[Config, Credentials]):
             )
 
     def _mapped(self, items: Iterable[Mapping[str, Any]], mapper: Mapper) -> tuple[list[Record], list[Rejected]]:
-        records, rejected, record_type = [], [], mapper.__annotations__["return"].record_type
-        for item in items:
-            try:
-                records.append(mapper(item, self.hotel.currency))
-            except RecordRejected as error:
-                rejected.append(
-                    Rejected(external_id=str(item.get("id") or ""), record_type=record_type, reason=error.message, payload=item)
-                )
-        return records, rejected
+        kind = get_type_hints(mapper)["return"]
+        return mapped(items, kind, lambda item: [self._map(mapper, item)], lambda item: item.get("id"))
+
+    def _map(self, mapper: Mapper, item: Mapping[str, Any]) -> Any:
+        if mapper is mapping.reservation:  # its days are the hotel's
+            return mapping.reservation(item, self.hotel.currency, ZoneInfo(self.hotel.time_zone))
+        return mapper(item, self.hotel.currency)
 
     # --- point of sale ---------------------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def _one(self, name: str, external_id: str, mapper: Mapper) -> Any:
         try:
-            return mapper(mapping.single(self._read(name, external_id).json()), self.hotel.currency)
+            return self._map(mapper, mapping.single(self._read(name, external_id).json()))
         except RecordRejected as error:
             raise UnexpectedResponse(error.message) from error
 

@@ -236,7 +236,7 @@ def test_bad_object_is_rejected_and_the_rest_of_the_page_is_kept(contract) -> No
         pages = list(connection.provider.menus(StreamQuery()))
     (rejected,) = [rejected for page in pages for rejected in page.rejected]
     assert (rejected.external_id, rejected.record_type) == ("menu_9", "menu_item")
-    assert "price is not a number" in rejected.reason
+    assert rejected.reason == "price: “ask the waiter” is not a number."
     assert sum(len(page.records) for page in pages) == 6
 
 

@@ -7,9 +7,10 @@ shape has a function of its own. Enumerations are Oracle's to extend: an unknown
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import Guest, Reservation, Room
 
@@ -46,7 +47,7 @@ OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 def id_of(ids: Iterable[Row] | None, kind: str) -> str:
     """Pick an id by its type: the same list carries confirmation numbers and others, in any order."""
-    return next((str(row["id"]) for row in ids or () if row.get("type") == kind and row.get("id")), "")
+    return next((values.ident(row["id"], "id") for row in ids or () if row.get("type") == kind and row.get("id")), "")
 
 
 def any_id(row: Row) -> str:
@@ -57,17 +58,14 @@ def any_id(row: Row) -> str:
 def moment(text: Any) -> datetime | None:
     """Read a time; None without a zone (Oracle's examples show "2021-07-08 10:50:04.0"): it could not be ordered among others."""
     try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
+        return values.moment(text, "time", zone=None)
+    except RecordRejected:
         return None
-    return found if found.tzinfo else None
 
 
-def day(text: Any) -> date | None:
-    try:
-        return date.fromisoformat(str(text)[:10]) if text else None
-    except ValueError:
-        raise RecordRejected(f"“{text}” is not a date.") from None
+def day(text: Any, name: str = "date") -> date | None:
+    """Read a day: OPERA writes the property's own, with or without midnight behind it."""
+    return values.day(text[:10] if isinstance(text, str) else text, name)
 
 
 def modified(row: Row) -> str:
@@ -77,18 +75,12 @@ def modified(row: Row) -> str:
 
 
 def money(value: Row | None) -> Decimal | None:
-    try:
-        return None if not value or value.get("amount") is None else Decimal(str(value["amount"]))
-    except InvalidOperation:
-        raise RecordRejected(f"“{value['amount']}” is not an amount.") from None
+    return values.amount(value.get("amount"), "amount") if value else None
 
 
 def count(value: Any) -> int:
     """Oracle's examples give counts as numbers and as text."""
-    try:
-        return int(value or 0)
-    except ValueError:
-        raise RecordRejected(f"“{value}” is not a count.") from None
+    return values.whole(value, "count") or 0
 
 
 def warnings(answer: Row) -> list[str]:
@@ -154,8 +146,8 @@ def _reservation(row: Row, **fields: Any) -> Reservation:
         confirmation_number=id_of(row.get("reservationIdList"), "Confirmation"),
         status=RESERVATION_STATUS.get(status, "unknown"),
         status_original=status,
-        arrival_date=day(stay.get("arrivalDate")),
-        departure_date=day(stay.get("departureDate")),
+        arrival_date=day(stay.get("arrivalDate"), "arrivalDate"),
+        departure_date=day(stay.get("departureDate"), "departureDate"),
         **fields,
     )
 

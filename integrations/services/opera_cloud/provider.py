@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from integrations.exceptions import AuthenticationFailed, ConfigurationError, ProviderError, RecordRejected, RequestRejected
-from integrations.records import Guest, Page, Record, Rejected, Reservation, Room, StreamQuery
+from integrations.exceptions import AuthenticationFailed, ConfigurationError, ProviderError, RequestRejected
+from integrations.records import Guest, Page, Record, Reservation, Room, StreamQuery
 from integrations.services.base import ConnectionReport
 from integrations.services.opera_cloud import mapping
 from integrations.services.opera_cloud.gateway import Params, body_of, path_of
@@ -14,6 +14,7 @@ from integrations.services.opera_cloud.manifest import Config, manifest
 from integrations.services.opera_cloud.mapping import Row
 from integrations.services.opera_cloud.operations import Operations
 from integrations.services.opera_cloud.signin import APP_KEY
+from integrations.services.rows import mapped
 
 MODULES = {
     "rsv": ("/rsv/v1/services/reservations/status", "Reservation"),
@@ -184,13 +185,7 @@ def _day(value: str | None) -> date | None:
 
 
 def _page(rows: Iterable[Row], kind: type[Record], read: Callable[[Row], Iterable[Record]], **page: Any) -> Page:
-    records: list[Record] = []
-    rejected: list[Rejected] = []
-    for row in rows:
-        try:
-            records += read(row)
-        except RecordRejected as refusal:
-            rejected.append(Rejected(external_id=mapping.any_id(row), record_type=kind.record_type, reason=refusal.message, payload=row))
+    records, rejected = mapped(rows, kind, read, mapping.any_id)
     return Page(records=records, rejected=rejected, **page)
 
 

@@ -145,7 +145,7 @@ def test_cancelled_reservation_is_mapped() -> None:
     ("change", "reason"),
     [
         ({"reservationIdList": [{"id": "1", "type": "Confirmation"}]}, "no id"),
-        ({"roomStay": {"arrivalDate": "soon"}}, "“soon” is not a date"),
+        ({"roomStay": {"arrivalDate": "soon"}}, "arrivalDate: “soon” is not an ISO 8601 date"),
         ({"roomStay": {"rateAmount": {"amount": "much"}}}, "“much” is not an amount"),
         ({"roomStay": {"adultCount": "two"}}, "“two” is not a count"),
     ],

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import Record, Rejected
+from integrations.services.rows import mapped
 
 # Ours -> theirs; empty where an org out of the box has no such field.
 GUEST_FIELDS = {
@@ -54,13 +57,17 @@ STATUSES = ("pending", "sent", "delivered", "read", "failed")
 
 def moment(text: str) -> datetime:
     """Read Salesforce's time ("2026-03-14T18:22:31.000+0000")."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    found = values.moment(text, "time")
+    if found is None:
+        raise RecordRejected("Salesforce sent this without a time.")
+    return found.astimezone(UTC)
 
 
 def _rating(value: Any) -> int:
-    if not isinstance(value, int | Decimal) or value not in range(1, 6):
-        raise RecordRejected(f"The rating {value} is not a whole number from 1 to 5.")
-    return int(value)
+    rating = values.whole(value, "rating")
+    if rating not in range(1, 6):
+        values.refuse("rating", value, "not a whole number from 1 to 5")
+    return rating
 
 
 def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
@@ -68,8 +75,8 @@ def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    "is_vip": bool,
-    "is_anonymous": bool,
+    "is_vip": partial(values.flag, name="is_vip", default=False),
+    "is_anonymous": partial(values.flag, name="is_anonymous", default=False),
     "rating": _rating,
     "submitted_at": moment,
     "sent_at": moment,
@@ -105,22 +112,16 @@ class ObjectMap:
         updated_at = moment(row["SystemModstamp"])
         if row.get("IsDeleted"):
             return self.gone(row["Id"], updated_at)
-        try:
-            values = {name: _READERS.get(name, str)(row[column]) for name, column in self.fields.items() if row.get(column) is not None}
-        except ValueError as error:
-            raise RecordRejected(f"Salesforce sent a value that cannot be read: {error}") from error
+        held = {name: column for name, column in self.fields.items() if row.get(column) is not None}
+        told = {
+            name: _READERS[name](row[column]) if name in _READERS else values.text(row[column], column) for name, column in held.items()
+        }
         if self.preferences:
-            values["preferences"] = self.read_preferences(row)
-        return self.record(external_id=row["Id"], updated_at=updated_at, **values)
+            told["preferences"] = self.read_preferences(row)
+        return self.record(external_id=values.ident(row["Id"], "Id"), updated_at=updated_at, **told)
 
     def read_all(self, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[Rejected]]:
-        records, rejected = [], []
-        for row in rows:
-            try:
-                records.append(self.read(row))
-            except RecordRejected as error:
-                rejected.append(Rejected(external_id=row["Id"], record_type=self.record.record_type, reason=error.message, payload=row))
-        return records, rejected
+        return mapped(rows, self.record, lambda row: [self.read(row)], lambda row: row["Id"])
 
     def read_preferences(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the guest prefers, as plain JSON; what is not filled in is left out."""

@@ -191,9 +191,7 @@ def test_row_is_read_exactly(name):
 def test_row_that_cannot_be_a_record_is_set_aside_with_its_reason():
     records, rejected = object_map(Feedback).read_all([fixture("feedback"), fixture("feedback_rating_out_of_range")])
     assert records == [READ["feedback"]]
-    assert [(one.external_id, one.reason) for one in rejected] == [
-        ("a01Hs0000000032MAA", "The rating 9.0 is not a whole number from 1 to 5.")
-    ]
+    assert [(one.external_id, one.reason) for one in rejected] == [("a01Hs0000000032MAA", "rating: 9.0 is not a whole number from 1 to 5.")]
 
 
 def test_payload_is_written_exactly():

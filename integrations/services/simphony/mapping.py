@@ -5,9 +5,10 @@ translations (`{"en-US": "coffee", "de-DE": "Kaffee"}`).
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import ConfigurationError, InvalidInput, RecordRejected, UnexpectedResponse
 from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuVariation
 from integrations.services.simphony.manifest import Config
@@ -43,7 +44,7 @@ def menu_item(item: Mapping[str, Any], sold_out: Mapping[str, Collection[int]], 
         MenuVariation(
             external_id=f"{item_id}-{definition.get('definitionSequence', 1)}-{price.get('priceSequence', 0)}",
             name=_variation_name(item, definition, price, config.language),
-            price=_money(price["price"], item_id) if "price" in price else None,
+            price=values.amount(price.get("price"), "price"),
             currency=currency,
             is_available=gone is None or (bool(gone) and definition.get("definitionSequence", 1) not in gone),
             position=position,
@@ -86,13 +87,13 @@ def guest_check(check: Mapping[str, Any], currency: str) -> GuestCheck:
         # Whoever just posted it must look for it before posting again.
         raise UnexpectedResponse("Simphony answered with a check that has no checkRef.", maybe_done=True)
     original = str(header.get("status") or "")
-    due, paid = totals.get("totalDue"), totals.get("paymentTotal")
+    due, paid = (values.amount(totals.get(name), name) for name in ("totalDue", "paymentTotal"))
     return GuestCheck(
         external_id=header["checkRef"],
         status=STATUSES.get(original.lower(), "unknown"),
         status_original=original,
-        total=None if due is None else Decimal(due) + Decimal(paid or 0),
-        amount_due=None if due is None else Decimal(due),
+        total=None if due is None else due + (paid or 0),
+        amount_due=due,
         currency=currency,
     )
 
@@ -195,11 +196,4 @@ def posted(check: Mapping[str, Any], payload: Mapping[str, Any], currency: str) 
 def _required(source: Mapping[str, Any], name: str) -> str:
     if source.get(name) in (None, ""):
         raise RecordRejected(f"Simphony sent this without {name}.")
-    return str(source[name])
-
-
-def _money(value: Any, item_id: str) -> Decimal:
-    try:
-        return Decimal(value)
-    except (InvalidOperation, TypeError, ValueError):
-        raise RecordRejected(f"The price of menu item {item_id} is not a number: {value!r}.") from None
+    return values.ident(source[name], name)

@@ -8,13 +8,13 @@ from urllib.parse import quote
 from integrations.exceptions import (
     ConfigurationError,
     InvalidInput,
-    RecordRejected,
     RequestRejected,
     RetryableProviderError,
     UnexpectedResponse,
 )
-from integrations.records import GuestCheck, MenuCategory, MenuItem, Page, Record, Rejected, StreamQuery
+from integrations.records import GuestCheck, MenuCategory, MenuItem, Page, Record, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
+from integrations.services.rows import mapped
 from integrations.services.simphony import mapping
 from integrations.services.simphony.manifest import Config, Credentials, manifest
 from integrations.services.simphony.signin import SignIn
@@ -35,7 +35,7 @@ Mapper = Callable[[Mapping[str, Any]], Record]
 def read_error(response: Response) -> tuple[str, str]:
     """Read Oracle's problem details, or the sign-in's own shape."""
     body = _object(response)
-    first = next(iter(_list(response, "posDetails")), {})
+    first = next((one for one in body.get("posDetails") or () if isinstance(one, Mapping)), {})
     return str(first.get("code") or body.get("code") or ""), str(first.get("message") or body.get("detail") or body.get("message") or "")
 
 
@@ -140,7 +140,7 @@ class SimphonyProvider(Provider[Config, Credentials]):
                 done[menu_id] = before[menu_id]
                 continue
             items = _list(answer, list_name)
-            records, rejected = _mapped(items, id_name, kind, mapper)
+            records, rejected = mapped(items, kind, lambda item: [mapper(item)], lambda item: item.get(id_name))
             done[menu_id] = {"tag": answer.headers.get("ETag", ""), "ids": [str(item.get(id_name, "")) for item in items]}
             yield Page(records=records, rejected=rejected, checkpoint={"menus": dict(done)})
         gone = _ids(before) - _ids(done)
@@ -251,18 +251,11 @@ def _object(answer: Response) -> Mapping[str, Any]:
 
 
 def _list(answer: Response, name: str) -> list[Mapping[str, Any]]:
-    return [item for item in _object(answer).get(name) or () if isinstance(item, Mapping)]
-
-
-def _mapped(items: list[Mapping[str, Any]], id_name: str, kind: type[Record], mapper: Mapper) -> tuple[list[Record], list[Rejected]]:
-    records, rejected = [], []
-    for item in items:
-        try:
-            records.append(mapper(item))
-        except RecordRejected as error:
-            external_id = str(item.get(id_name) or "")
-            rejected.append(Rejected(external_id=external_id, record_type=kind.record_type, reason=error.message, payload=item))
-    return records, rejected
+    """Return the rows of a list. One that is missing is not an empty one: what is not listed would be taken for deleted."""
+    rows = _object(answer).get(name)
+    if not isinstance(rows, list):
+        raise UnexpectedResponse(f"Simphony's answer has no list “{name}”.", maybe_done=answer.maybe_done)
+    return rows
 
 
 def _ids(menus: Mapping[str, Any]) -> set[str]:

@@ -219,7 +219,7 @@ def test_menu_is_mapped_exactly() -> None:
     [
         ({"name": "Nameless"}, "menuItemId"),
         ({"menuItemId": 5, "definitions": []}, "no definition"),
-        ({"menuItemId": 5, "definitions": [{"definitionSequence": 1, "prices": [{"price": "cheap"}]}]}, "not a number"),
+        ({"menuItemId": 5, "definitions": [{"definitionSequence": 1, "prices": [{"price": "cheap"}]}]}, "price: “cheap” is not an amount"),
     ],
 )
 def test_item_that_cannot_be_sold_is_rejected_with_its_reason(item, reason) -> None:

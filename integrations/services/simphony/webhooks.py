@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from integrations import values
+from integrations.exceptions import RecordRejected
 from integrations.records import InboundEvent
 
 MENU_RESOURCES = ("Menus", "MenuItemAvailability")
@@ -44,6 +46,6 @@ def _part(message: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _time(text: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return values.moment(text, "time")
+    except RecordRejected:
         return None

@@ -7,10 +7,11 @@ object is ignored, so that a new field or type of Square changes nothing.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList, Record
 
@@ -20,11 +21,6 @@ CHECK_STATUS = {"DRAFT": "draft", "OPEN": "open", "COMPLETED": "closed", "CANCEL
 EXTERNAL_TYPES = {"credit_card": "CARD", "debit_card": "CARD", "bank_transfer": "BANK_TRANSFER", "room_charge": "STORED_BALANCE"}
 """Our payment methods -> ExternalPaymentDetails.type; the rest is OTHER."""
 ORDER_TAX = {"uid": "tax", "name": "Tax", "type": "ADDITIVE", "scope": "ORDER"}
-MINOR_DIGITS = dict.fromkeys(
-    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"], 0
-)
-MINOR_DIGITS |= dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3)
-"""ISO 4217: digits of the smallest unit, where they are not two."""
 TAX_DIGITS = 5
 """Decimals of a tax percentage we send; enough to hit any amount of tax on a check below 100,000.00 exactly."""
 
@@ -32,18 +28,27 @@ TAX_DIGITS = 5
 # --- money ---------------------------------------------------------------------------------------------------------------------
 
 
+def _whole(value: Any) -> Any:
+    """Judge how long a number is before pydantic computes it."""
+    try:
+        values.number(value, "amount")
+    except RecordRejected as refusal:
+        raise ValueError(refusal.message) from None
+    return value
+
+
 class Money(BaseModel):
-    amount: int = 0
+    amount: Annotated[int, BeforeValidator(_whole)] = 0
     currency: str = Field(pattern=r"^[A-Z]{3}$")
 
     @property
     def value(self) -> Decimal:
-        return Decimal(self.amount).scaleb(-MINOR_DIGITS.get(self.currency, 2))
+        return Decimal(self.amount).scaleb(-values.minor_digits(self.currency))
 
 
 def to_money(value: Decimal | str, currency: str) -> dict[str, Any]:
     """Return an amount as Square's Money: an integer in the currency's smallest unit."""
-    return {"amount": int(Decimal(value).scaleb(MINOR_DIGITS.get(currency, 2)).quantize(Decimal(1))), "currency": currency}
+    return {"amount": int(Decimal(value).scaleb(values.minor_digits(currency)).quantize(Decimal(1))), "currency": currency}
 
 
 # --- the catalog ---------------------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from integrations.exceptions import ConfigurationError, RecordRejected, RequestRejected, UnexpectedResponse, VersionConflict
+from integrations.exceptions import ConfigurationError, RequestRejected, UnexpectedResponse, VersionConflict
 from integrations.records import GuestCheck, Page, Record, Rejected, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
+from integrations.services.rows import mapped
 from integrations.services.square import answers, mapping
 from integrations.services.square.manifest import SquareConfig, SquareCredentials, manifest
 from integrations.services.square.oauth import make_auth
@@ -150,13 +151,11 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         for found in answer.objects:
             kind = str(found.get("type")) if isinstance(found, dict) else ""
             if kind in types:
-                try:
-                    record = mapping.to_record(found, self._location_id)
-                except RecordRejected as refusal:
-                    rejected.append(_rejected(found, mapping.MODELS[kind].makes.record_type, refusal))
-                else:
-                    if keep_deleted or not record.deleted:
-                        records.append(record)
+                read_one, refused = mapped(
+                    [found], mapping.MODELS[kind].makes, lambda one: [mapping.to_record(one, self._location_id)], _id
+                )
+                records += [record for record in read_one if keep_deleted or not record.deleted]
+                rejected += refused
             elif kind in mapping.NESTED and (parent := mapping.parent_id(found)):
                 parents[parent] = None
         read = {one.external_id for one in (*records, *rejected)}
@@ -274,19 +273,11 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
 
 def _checks(answer: answers.Found) -> Mapped:
-    records: list[Record] = []
-    rejected = []
-    for found in answer.orders:
-        try:
-            records.append(mapping.to_check(found))
-        except RecordRejected as refusal:
-            rejected.append(_rejected(found, GuestCheck.record_type, refusal))
-    return records, rejected
+    return mapped(answer.orders, GuestCheck, lambda found: [mapping.to_check(found)], _id)
 
 
-def _rejected(found: Any, record_type: str, refusal: RecordRejected) -> Rejected:
-    payload = found if isinstance(found, dict) else {"value": found}
-    return Rejected(external_id=str(payload.get("id") or ""), record_type=record_type, reason=refusal.message, payload=payload)
+def _id(found: Any) -> Any:
+    return found.get("id")
 
 
 def _batches(ids: Sequence[str]) -> Iterator[list[str]]:

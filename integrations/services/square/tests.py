@@ -38,6 +38,7 @@ from integrations.services.square.simulator import (
 from integrations.services.square.webhooks import parse
 from integrations.simulators.server import SimRequest, SimResponse, running
 from integrations.transport.auth import MemoryTokenStore, Token
+from integrations.values import minor_digits
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BAR, POOL, ROOF = "LTESTBAR01", "LTESTPOOL01", "LTESTROOF01"
@@ -214,7 +215,7 @@ def test_malformed_item_is_rejected_with_the_field_that_is_wrong(changes: dict[s
 )
 def test_money_follows_the_exponent_of_its_currency(value: str, currency: str, amount: int) -> None:
     assert mapping.to_money(value, currency) == {"amount": amount, "currency": currency}
-    assert mapping.Money(amount=amount, currency=currency).value == round(Decimal(value), mapping.MINOR_DIGITS.get(currency, 2))
+    assert mapping.Money(amount=amount, currency=currency).value == round(Decimal(value), minor_digits(currency))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from integrations import values
+from integrations.exceptions import RecordRejected
 from integrations.records import InboundEvent
 
 EVENTS = {
@@ -50,7 +52,6 @@ def _object(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _moment(text: Any) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return values.moment(text, "created_at", zone=None)
+    except RecordRejected:
         return None
-    return moment if moment.tzinfo else None

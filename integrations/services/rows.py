@@ -1,0 +1,41 @@
+"""One odd row does not keep the others out: what every provider's pages go through."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from integrations import values
+from integrations.exceptions import RecordRejected
+from integrations.records import Record, Rejected
+
+ODD = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError)
+"""What a mapping runs into where a vendor sent another shape than it promises."""
+
+
+def mapped(
+    rows: Iterable[Any], kind: type[Record], read: Callable[[Any], Iterable[Record]], name_of: Callable[[Any], Any]
+) -> tuple[list[Record], list[Rejected]]:
+    """Return the records of a page's rows, and the rows that could not be read, each with its reason."""
+    now = datetime.now(UTC)
+    records: list[Record] = []
+    rejected: list[Rejected] = []
+    for row in rows:
+        try:
+            found = [values.judged(record, now) for record in read(row)]
+        except RecordRejected as refusal:
+            reason = refusal.message
+        except ODD as error:
+            reason = f"It is not in the shape this system promises ({type(error).__name__})."
+        else:
+            records += found
+            continue
+        payload = row if isinstance(row, Mapping) else {"value": row}
+        rejected.append(Rejected(external_id=_named(payload, name_of), record_type=kind.record_type, reason=reason, payload=payload))
+    return records, rejected
+
+
+def _named(row: Mapping[str, Any], name_of: Callable[[Any], Any]) -> str:
+    try:
+        return values.ident(name_of(row), "id")
+    except (RecordRejected, *ODD):
+        return ""

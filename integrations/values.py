@@ -1,0 +1,274 @@
+"""Reads single values that come from outside: numbers, amounts, times, days, texts and ids. Knows no vendor, no model and no Django setting.
+
+Digits, exponent, range and length are judged before anything is computed: `int(Decimal("1e1000000"))` takes minutes. Each reader takes a
+value as JSON brought it and the name of its field, returns None (or "") where nothing was said, and raises RecordRejected naming the
+field, the value (redacted, then cut) and the reason.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import cache
+from operator import attrgetter
+from types import GenericAlias, UnionType
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+
+from integrations.exceptions import RecordRejected
+from integrations.records import Record
+from integrations.security.redaction import redact_text
+
+R = TypeVar("R", bound=Record)
+
+ID_LENGTH = 192
+"""Of a vendor's id."""
+MAX_DIGITS = 28
+"""Of a number, before and after the point together; every column holds fewer."""
+EARLIEST, LATEST = 1900, 2199
+"""Years in which something of a hotel can lie."""
+
+MINOR_DIGITS = dict.fromkeys(
+    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"], 0
+)
+MINOR_DIGITS |= dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3) | dict.fromkeys(["CLF", "UYW"], 4)
+"""ISO 4217: digits of the smallest unit, where they are not two."""
+
+_NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
+_EPOCH = re.compile(r"\d{9,13}", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)(?::(\d\d)([.,]\d{1,9})?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII | re.IGNORECASE)
+
+
+class OddValue(RecordRejected):
+    """A value from outside cannot be read."""
+
+
+def minor_digits(currency: str) -> int:
+    return MINOR_DIGITS.get(currency, 2)
+
+
+def refuse(name: str, value: Any, reason: str) -> NoReturn:
+    """Raise RecordRejected with the field, what stood there and why it cannot be read."""
+    if isinstance(value, str):
+        shown = f"“{redact_text(value[:1000]).encode('ascii', 'backslashreplace').decode()[:40]}”" if not value.isascii() else None
+        shown = shown or f"“{redact_text(value[:1000])[:40]}”"
+    elif isinstance(value, bool) or value is None:
+        shown = str(value).lower()
+    elif isinstance(value, int):
+        shown = "a number of many digits" if value.bit_length() > 128 else redact_text(str(value))[:40]
+    elif isinstance(value, Decimal | float):
+        shown = redact_text(str(value)[:1000])[:40]
+    else:
+        shown = {dict: "an object", list: "a list"}.get(type(value), f"a {type(value).__name__}")
+    raise OddValue(f"{name}: {shown.replace(chr(0), '␀')} is {reason}.")
+
+
+# --- numbers -------------------------------------------------------------------------------------------------------------------
+
+
+def number(value: Any, name: str, kind: str = "a number") -> Decimal | None:
+    """Read a decimal number: JSON's, or its ASCII text. "34,50", "1_000" and "0x10" are refused: who wrote them meant one thing or another."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
+        refuse(name, value, f"not {kind}")
+    if isinstance(value, int):
+        if value.bit_length() > 93:
+            refuse(name, value, f"not {kind} of at most {MAX_DIGITS} digits")
+        return Decimal(value)
+    if isinstance(value, str):
+        value = value.strip()
+        if not _NUMBER.fullmatch(value):
+            refuse(name, value, f"not {kind}")
+        found = Decimal(value)
+    else:
+        found = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not found.is_finite():
+        refuse(name, value, f"not {kind}")
+    if not found:
+        return Decimal(0)  # no negative zero, and none with an exponent
+    _, digits, exponent = found.as_tuple()
+    if len(digits) + max(exponent, 0) > MAX_DIGITS or exponent < -MAX_DIGITS:
+        refuse(name, value, f"not {kind} of at most {MAX_DIGITS} digits")
+    return found
+
+
+def amount(value: Any, name: str) -> Decimal | None:
+    """Read money in major units."""
+    return number(value, name, "an amount")
+
+
+def whole(value: Any, name: str) -> int | None:
+    """Read a count. 4.0 is 4; 4.9 is refused, not cut."""
+    found = number(value, name, "a count")
+    if found is not None and found != found.to_integral_value():
+        refuse(name, value, "not a whole number")
+    return None if found is None else int(found)
+
+
+def minor(value: Any, currency: str, name: str) -> Decimal | None:
+    """Read money in a currency's smallest unit."""
+    found = whole(value, name)
+    return None if found is None else Decimal(found).scaleb(-minor_digits(currency))
+
+
+# --- times ---------------------------------------------------------------------------------------------------------------------
+
+
+def moment(value: Any, name: str, zone: tzinfo | None = UTC) -> datetime | None:
+    """Read a time: ISO 8601, or epoch seconds or milliseconds. One without an offset is in `zone`; None refuses it."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        found = value
+    elif isinstance(value, int | Decimal | float) and not isinstance(value, bool):
+        found = _epoch(number(value, name, "a time"), value, name)
+    elif not isinstance(value, str):
+        refuse(name, value, "not a time")
+    elif _EPOCH.fullmatch(value):
+        found = _epoch(Decimal(value), value, name)
+    else:
+        found = _iso(value, name)
+    if found.tzinfo is None:
+        if zone is None:
+            refuse(name, value, "a time without a zone")
+        found = found.replace(tzinfo=zone)
+    if not EARLIEST < found.year < LATEST:
+        refuse(name, value, "not a time a hotel can have")
+    return found
+
+
+def _iso(text: str, name: str) -> datetime:
+    if len(text) <= 10 and _DAY.fullmatch(text):
+        text += "T00:00:00"
+    if len(text) > 40 or not (parts := _MOMENT.fullmatch(text)):
+        refuse(name, text, "not an ISO 8601 date or time")
+    upto, seconds, fraction, offset = parts.groups()
+    leap = seconds == "60"
+    try:
+        found = datetime.fromisoformat(
+            f"{upto}:{'59' if leap else seconds or '00'}{(fraction or '').replace(',', '.')}{(offset or '').upper()}"
+        )
+    except ValueError:
+        refuse(name, text, "not an ISO 8601 date or time")
+    return found + timedelta(seconds=1) if leap and found.year < LATEST else found
+
+
+def _epoch(seconds: Decimal | None, value: Any, name: str) -> datetime:
+    if seconds is None or not 10**8 <= seconds < 10**13:
+        refuse(name, value, "not a time in epoch seconds or milliseconds")
+    if seconds >= 10**11:
+        seconds /= 1000
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(seconds * 1_000_000))
+
+
+def day(value: Any, name: str, zone: tzinfo = UTC) -> date | None:
+    """Read a calendar day. A time with an offset is the day it is in `zone`, the hotel's; one without is the day it says."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            found = date.fromisoformat(value)
+        except ValueError:
+            refuse(name, value, "not a date")
+        if not EARLIEST < found.year < LATEST:
+            refuse(name, value, "not a date a hotel can have")
+        return found
+    found = moment(value, name, zone)
+    return found.astimezone(zone).date()
+
+
+# --- words ---------------------------------------------------------------------------------------------------------------------
+
+
+def text(value: Any, name: str) -> str:
+    """Read a text a database can hold; a number is written out."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else _digits(value, name, "a text")
+    if "\x00" in value:
+        refuse(name, value, "a text with a NUL character")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            refuse(name, value, "a text with half a character (a lone surrogate)")
+    return value
+
+
+def ident(value: Any, name: str) -> str:
+    """Read a vendor's id as opaque text; a whole number becomes its digits."""
+    if isinstance(value, bool | Decimal | float):
+        refuse(name, value, "not an id")
+    found = text(value, name)
+    if len(found) > ID_LENGTH:
+        refuse(name, value, f"longer than the {ID_LENGTH} characters of an id")
+    return found
+
+
+def _digits(value: Any, name: str, kind: str) -> str:
+    if not isinstance(value, int | Decimal | float):
+        refuse(name, value, f"not {kind}")
+    if isinstance(value, int) and value.bit_length() > 1000:
+        refuse(name, value, f"not {kind}")
+    return str(value)
+
+
+def flag(value: Any, name: str, *, default: bool) -> bool:
+    if value is None or value == "":
+        return default
+    if isinstance(value, bool):
+        return value
+    if (word := str(value)[:8].lower()) in ("true", "1", "yes", "y", "on"):
+        return True
+    if word in ("false", "0", "no", "n", "off"):
+        return False
+    refuse(name, value, "neither true nor false")
+
+
+# --- whole records -------------------------------------------------------------------------------------------------------------
+
+
+def judged(record: R, now: datetime) -> R:
+    """Return a record that holds what its fields are declared to hold. Raises RecordRejected.
+
+    A change that lies in the future is taken to have happened now: it would outrank every change to come.
+    """
+    _check(record)
+    return replace(record, updated_at=now) if record.updated_at and record.updated_at > now else record
+
+
+def _check(record: Record) -> None:
+    names, sorts, values = _sorts(type(record))
+    found = values(record)
+    if not all(map(isinstance, found, sorts)):
+        name, value = next((n, v) for n, v, sort in zip(names, found, sorts, strict=True) if not isinstance(v, sort))
+        refuse(name, value, "not what this field holds")
+    for name, value in zip(names, found, strict=True):
+        if type(value) is Decimal:
+            number(value, name, "an amount")
+        elif type(value) is tuple:
+            for one in value:
+                if isinstance(one, Record):
+                    _check(one)
+        elif isinstance(value, Mapping) and _is_deep(value):
+            refuse(name, value, "nested too deeply")
+
+
+def _is_deep(value: Any, left: int = 20) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return left == 0 or any(_is_deep(one, left - 1) for one in inner)
+
+
+@cache
+def _sorts(kind: type[Record]) -> tuple[tuple[str, ...], tuple[Any, ...], attrgetter]:
+    hints, names = get_type_hints(kind), tuple(one.name for one in fields(kind))
+    return names, tuple(_sort(hints[name]) for name in names), attrgetter(*names)
+
+
+def _sort(hint: Any) -> Any:
+    if isinstance(hint, UnionType):
+        return tuple(_sort(one) for one in get_args(hint))
+    return get_origin(hint) or hint if isinstance(hint, GenericAlias) or get_origin(hint) else hint
