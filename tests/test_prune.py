@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from hospient.management.commands import prune
 from hotels.models import Hotel
-from integrations.models import Integration, IntegrationLog, Operation
+from integrations.models import Integration, IntegrationLog, Operation, RejectedRecord, SyncRun
 from webhooks.models import WebhookEvent
 
 LONG_AGO = timezone.now() - timedelta(days=200)
@@ -37,3 +38,46 @@ def test_old_history_goes_and_what_waits_stays(integration: Integration, capsys:
     assert IntegrationLog.objects.count() == 1
     assert set(WebhookEvent.objects.values_list("status", flat=True)) == {"dead", "pending"}
     assert set(Operation.objects.values_list("status", flat=True)) == {"dead", "unknown"}
+
+
+def finished_run(integration: Integration, *resolved: bool) -> SyncRun:
+    """A run of long ago, with rejected records that are settled or not."""
+    run = SyncRun.objects.create(integration=integration, stream="menus", status="partial", finished_at=LONG_AGO)
+    for is_settled in resolved:
+        record = RejectedRecord.objects.create(
+            run=run, integration=integration, stream="menus", record_type="menu_item", reason="No name.",
+            resolved_at=LONG_AGO if is_settled else None,
+        )  # fmt: skip
+        RejectedRecord.objects.filter(pk=record.pk).update(created_at=LONG_AGO)
+    return run
+
+
+def test_a_run_stays_while_one_of_its_rejected_records_waits(integration: Integration, capsys: pytest.CaptureFixture[str]) -> None:
+    finished_run(integration)
+    finished_run(integration, True, True)
+    waiting = finished_run(integration, True, False)
+    call_command("prune", "--dry-run")
+    assert "Would delete 0 logs, 3 rejected records, 2 runs" in capsys.readouterr().out
+    assert (SyncRun.objects.count(), RejectedRecord.objects.count()) == (3, 4)
+    call_command("prune")
+    assert "Deleted 0 logs, 3 rejected records, 2 runs" in capsys.readouterr().out
+    assert SyncRun.objects.get() == waiting
+    assert RejectedRecord.objects.get().resolved_at is None
+
+
+def test_all_batches_go(integration: Integration, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(prune, "BATCH", 2)
+    for _ in range(5):
+        finished_run(integration)
+    call_command("prune")
+    assert "5 runs" in capsys.readouterr().out
+    assert not SyncRun.objects.exists()
+
+
+@pytest.mark.parametrize("days", [-1, -90, 10**9, 10**20])
+def test_an_age_that_is_none_is_refused_and_deletes_nothing(integration: Integration, days: int) -> None:
+    finished_run(integration)
+    with pytest.raises(CommandError) as refusal:
+        call_command("prune", f"--days={days}")
+    assert refusal.value.returncode == 2
+    assert SyncRun.objects.exists()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from operator import attrgetter, gt
 from typing import Any, NamedTuple, TypeVar, get_origin
@@ -57,7 +57,7 @@ def plain(value: Any) -> Any:
 def as_stored(column: models.Field, value: Any) -> Any:
     """Return the plain form a value has after its column has rounded it."""
     if isinstance(column, models.DecimalField) and value is not None:
-        return plain(Decimal(value).quantize(Decimal(1).scaleb(-column.decimal_places)))
+        return plain(rounded(Decimal(value), column.decimal_places))
     return plain(value)
 
 
@@ -78,6 +78,11 @@ def without_card_data(record: R) -> R:
             if kept != value:
                 changes[name] = kept
     return replace(record, **changes) if changes else record
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """Round as PostgreSQL does, ties away from zero. SQLite would round them to even: what is written is rounded before."""
+    return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def encoder(binding: Binding) -> Callable[[Record], Incoming]:
@@ -114,13 +119,22 @@ class Table:
         self._limits = {name: column.max_length for name, column in self.fields.items() if getattr(column, "max_length", None)}
         self._limits |= dict.fromkeys(binding.relations, ID_LENGTH)
         self._texts = attrgetter(*self._limits, "external_id")  # one more, so that it is a tuple even of one text
-        self._amounts = [(n, 10 ** (c.max_digits - c.decimal_places)) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
+        self._amounts = [(n, _beyond(c)) for n, c in self.fields.items() if isinstance(c, models.DecimalField)]
+        self._places = [
+            (place, column.decimal_places)
+            for place, column in enumerate(map(self.fields.__getitem__, binding.copied))
+            if isinstance(column, models.DecimalField)
+        ]
         ranges = BaseDatabaseOperations.integer_field_ranges  # PostgreSQL's; SQLite would take more
         self._numbers = [(n, *ranges[c.get_internal_type()]) for n, c in self.fields.items() if isinstance(c, models.IntegerField)]
 
     def values(self, record: Record, related: Related) -> tuple[Any, ...]:
         """Return the values of `content`; `related` maps a relation and an external id to the hotel's row."""
-        return (*self._copied(record)[:-1], *(related[name].get(getattr(record, name)) for name in self.binding.relations))
+        copied = list(self._copied(record)[:-1])
+        for place, decimal_places in self._places:
+            if copied[place] is not None:
+                copied[place] = rounded(copied[place], decimal_places)
+        return (*copied, *(related[name].get(getattr(record, name)) for name in self.binding.relations))
 
     def check(self, incoming: Incoming) -> None:
         """Refuse what the database would refuse, with a reason a person can act on. Raises RecordRejected."""
@@ -151,6 +165,11 @@ def base_of(binding: Binding, name: str, column: models.Field, base: Mapping[str
     if name not in base:
         return ours[column.column]
     return related[name].get(base[name]) if name in binding.relations else base[name]
+
+
+def _beyond(column: models.DecimalField) -> Decimal:
+    """Return the smallest amount that, once rounded, has more digits than its column."""
+    return Decimal(10) ** (column.max_digits - column.decimal_places) - Decimal(5).scaleb(-column.decimal_places - 1)
 
 
 def unstorable(value: Any) -> str:

@@ -4,14 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from integrations.exceptions import InvalidInput
 from integrations.management.command import HospientCommand
 from integrations.models import IntegrationLog, Operation, OperationStatus, RejectedRecord, SyncRun
 from webhooks.models import EventStatus, WebhookEvent
 
 BATCH = 1000
+MOST_DAYS = 36_525
+"""A century: what is older no clock of ours has written."""
 
 
 class Command(HospientCommand):
@@ -22,11 +25,15 @@ class Command(HospientCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count.")
 
     def run(self, *, days: int, dry_run: bool, **options: Any) -> int:
+        if not 0 <= days <= MOST_DAYS:
+            raise InvalidInput({"days": f"Give a number of days from 0 to {MOST_DAYS:,}."})
         before = timezone.now() - timedelta(days=days)
+        unsettled = RejectedRecord.objects.filter(run=OuterRef("pk"), resolved_at__isnull=True)
         old: dict[str, QuerySet] = {
             "logs": IntegrationLog.objects.filter(created_at__lt=before),
             "rejected records": RejectedRecord.objects.filter(created_at__lt=before, resolved_at__isnull=False),
-            "runs": SyncRun.objects.filter(finished_at__lt=before),
+            # A run takes its rejected records with it: those that nobody has settled keep it.
+            "runs": SyncRun.objects.filter(~Exists(unsettled), finished_at__lt=before),
             "webhooks": WebhookEvent.objects.filter(received_at__lt=before).exclude(status__in=(*WebhookEvent.OPEN, EventStatus.DEAD)),
             "operations": Operation.objects.filter(done_at__lt=before, status=OperationStatus.DONE),
         }

@@ -1,0 +1,181 @@
+"""Exactly at a limit: amounts, versions, times, thresholds, ranges, clocks, and what a ciphertext is bound to."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from hotels.models import Hotel, MenuVariation, Room
+from integrations import records
+from integrations.exceptions import DecryptionFailed, ProviderUnavailable
+from integrations.models import Conflict, Integration, RejectedRecord, RunMode, SyncRun, Trigger
+from integrations.sync import health, schedule
+from integrations.sync.runner import DELETIONS_WAIT
+from integrations.tests.feed import Feed
+from integrations.tests.test_sync import item, menu
+
+NOON = datetime(2026, 6, 9, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def integration(db: None) -> Integration:
+    hotel = Hotel.objects.create(name="Grand", slug="grand")
+    return Integration.objects.create(
+        hotel=hotel, integration_type="pos", provider="square", provider_name="Square", credentials={"a": "1"}, tokens={"b": "2"}
+    )
+
+
+@pytest.fixture
+def feed(integration: Integration) -> Feed:
+    return Feed(integration)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [("14.00005", "14.0001"), ("14.00015", "14.0002"), ("-14.00005", "-14.0001"), ("0.00005", "0.0001"), ("0.00004", "0"), ("2.5", "2.5")],
+)
+def test_a_tie_is_rounded_alike_everywhere_and_is_nobodys_edit(feed: Feed, told: str, kept: str) -> None:
+    feed.run([item(1, price=told)])
+    assert MenuVariation.objects.get().price == Decimal(kept)
+    feed.run([item(1, price="20")])
+    assert MenuVariation.objects.get().price == Decimal(20)
+    feed.run([item(1, price=told)])
+    assert MenuVariation.objects.get().price == Decimal(kept)
+    assert not Conflict.objects.exists()
+
+
+@pytest.mark.parametrize("price", ["999999999999.9999", "-999999999999.9999"])
+def test_the_largest_amount_is_stored(feed: Feed, price: str) -> None:
+    assert feed.run([item(1, price=price)]).status == "succeeded"
+
+
+@pytest.mark.parametrize("price", ["1000000000000", "999999999999.99995", "-999999999999.99995", "1e30", "NaN"])
+def test_an_amount_beyond_is_rejected_and_its_neighbour_stored(feed: Feed, price: str) -> None:
+    run = feed.run([item(1, price=price), item(2)])
+    assert (run.status, run.created_count, run.rejected_count) == ("partial", 1, 1)
+    assert RejectedRecord.objects.get().external_id == "I1"
+
+
+@pytest.mark.parametrize(
+    ("stamps", "wins"),
+    [
+        (({"version": 7}, {"version": 7}), "second"),
+        (({"version": 7}, {"version": 6}), "first"),
+        (({"updated_at": NOON}, {"updated_at": NOON}), "second"),
+        (({"updated_at": NOON}, {"updated_at": NOON - timedelta(microseconds=1)}), "first"),
+        (({"version": 7, "updated_at": NOON}, {"version": 8, "updated_at": NOON - timedelta(days=1)}), "second"),
+        (({"version": 7}, {}), "second"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_only_what_is_older_comes_too_late(feed: Feed, stamps: tuple[dict[str, Any], ...], wins: str, together: bool) -> None:
+    told = [
+        records.Room(external_id="r1", number="1", floor=name, **stamp) for name, stamp in zip(("first", "second"), stamps, strict=True)
+    ]
+    for page in [told] if together else [told[:1], told[1:]]:
+        feed.run(page, stream="rooms")
+    assert Room.objects.get().floor == wins
+
+
+@pytest.mark.parametrize(
+    ("before", "gone", "waits"),
+    [(40, 10, False), (40, 12, False), (40, 13, True), (36, 11, True), (37, 11, False), (20, 10, False), (20, 11, True)],
+)
+def test_a_comparison_waits_beyond_a_share_and_a_number(feed: Feed, before: int, gone: int, waits: bool) -> None:
+    feed.run(menu(*range(before)))
+    run = feed.run(menu(*range(gone, before)))
+    assert (run.error_code, run.deleted_count) == ((DELETIONS_WAIT, 0) if waits else ("", gone))
+
+
+def test_a_deletion_told_twice_counts_once(feed: Feed) -> None:
+    feed.run([records.Room(external_id="r1", number="1")], stream="rooms")
+    gone = records.Room(external_id="r1", number="1", deleted=True)
+    assert feed.run([gone, gone], stream="rooms", mode=RunMode.INCREMENTAL).deleted_count == 1
+    archived_at = Room.objects.get().archived_at
+    assert archived_at is not None
+    assert feed.run([gone], stream="rooms", mode=RunMode.INCREMENTAL).deleted_count == 0
+    assert Room.objects.get().archived_at == archived_at
+
+
+def test_a_last_page_without_a_cursor_leaves_the_one_before(feed: Feed) -> None:
+    pages = records.Page(records=menu(1), checkpoint={"page": 0}, cursor={"at": "1"}), records.Page(records=menu(2), checkpoint={"page": 1})
+    feed.run(*pages, slowly=True)
+    feed.run(menu(3), mode=RunMode.INCREMENTAL)
+    assert feed.queries[-1].cursor == {"at": "1"}
+
+
+def test_a_failed_full_run_goes_on_over_records_known_before(feed: Feed) -> None:
+    feed.run(menu(1, 2, 3))
+    failed = feed.run(menu(1), ProviderUnavailable(), mode=RunMode.FULL)
+    assert failed.status == "failed"
+    again = feed.run(menu(2))
+    assert (again.pk, again.status, again.deleted_count) == (failed.pk, "succeeded", 1)
+    assert feed.queries[-1].checkpoint == {"page": 0}
+    assert set(MenuVariation.objects.filter(archived_at=None).values_list("name", "item__name")) == {
+        ("Regular", "Dish 1"),
+        ("Regular", "Dish 2"),
+    }
+
+
+@pytest.mark.parametrize("moved", [{"since": NOON - timedelta(days=1)}, {"until": NOON + timedelta(days=3)}, {"until": None}])
+def test_a_failed_backfill_is_not_resumed_for_another_range(integration: Integration, moved: dict[str, Any]) -> None:
+    asked = {"since": NOON, "until": NOON + timedelta(days=2)}
+    failed = SyncRun.objects.create(
+        integration=integration, stream="menus", mode="backfill", status="failed", error_code="provider_unavailable",
+        page_count=3, finished_at=timezone.now(), **asked,
+    )  # fmt: skip
+    run, _ = schedule.open_run(integration, "menus", mode=RunMode.BACKFILL, trigger=Trigger.API, **asked | moved)
+    assert run.pk != failed.pk
+    SyncRun.objects.filter(pk=run.pk).delete()
+    assert schedule.open_run(integration, "menus", mode=RunMode.BACKFILL, trigger=Trigger.API, **asked)[0] == failed
+
+
+@pytest.mark.parametrize(
+    ("status", "pages", "becomes"), [("queued", 0, "full"), ("queued", 1, "incremental"), ("running", 0, "incremental")]
+)
+def test_full_widens_only_a_run_that_has_not_begun(integration: Integration, status: str, pages: int, becomes: str) -> None:
+    begun = SyncRun.objects.create(integration=integration, stream="menus", status=status, page_count=pages)
+    run, is_new = schedule.open_run(integration, "menus", mode=RunMode.FULL, trigger=Trigger.API)
+    assert (run, is_new, run.mode) == (begun, False, becomes)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "due"),
+    [
+        ("Pacific/Auckland", datetime(2026, 6, 9, 12, tzinfo=UTC), datetime(2026, 6, 9, 16, 30, tzinfo=UTC)),
+        ("America/Los_Angeles", datetime(2026, 6, 9, 12, tzinfo=UTC), datetime(2026, 6, 10, 11, 30, tzinfo=UTC)),
+        ("America/Los_Angeles", datetime(2026, 1, 9, 12, tzinfo=UTC), datetime(2026, 1, 9, 12, 30, tzinfo=UTC)),
+        ("UTC", datetime(2026, 6, 9, 4, 30, tzinfo=UTC), datetime(2026, 6, 10, 4, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_cron_line_means_the_hotels_clock(
+    integration: Integration, monkeypatch: pytest.MonkeyPatch, zone: str, now: datetime, due: datetime
+) -> None:
+    monkeypatch.setattr(schedule.random, "random", lambda: 0.0)
+    integration.hotel.time_zone = zone
+    integration.sync_settings = {"auto_sync": True, "sync_interval": "30 4 * * *"}
+    assert schedule.next_sync_at(integration, now) == due
+
+
+@pytest.mark.parametrize(("attempts", "ceiling"), [(0, 5), (1, 5), (2, 10), (5, 80), (8, 640), (9, 900), (60, 900)])
+def test_a_backoff_doubles_and_ends(monkeypatch: pytest.MonkeyPatch, attempts: int, ceiling: int) -> None:
+    asked = []
+    monkeypatch.setattr(health.random, "uniform", lambda low, high: asked.append((low, high)) or high)
+    assert health.backoff(attempts) == timedelta(seconds=ceiling)
+    assert asked == [(1, ceiling)]
+
+
+def test_a_ciphertext_opens_in_no_other_field(integration: Integration) -> None:
+    stored = Integration.objects.values_list("credentials", flat=True).get()
+    Integration.objects.update(tokens=stored)
+    with pytest.raises(DecryptionFailed):
+        Integration.objects.get().tokens.reveal()
+
+
+def test_a_ciphertext_opens_at_no_other_hotel(integration: Integration) -> None:
+    other = Hotel.objects.create(name="Other", slug="other")
+    Integration.objects.update(hotel=other)
+    with pytest.raises(DecryptionFailed):
+        Integration.objects.get().credentials.reveal()
