@@ -1,6 +1,7 @@
 """Fixtures for the tests of every door: two hotels, and people with each role who call with a token. A conftest imports them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import pytest
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from hotels.models import ApiToken, Hotel, Membership, Role
 __all__ = ["caller", "hotel", "manager", "operator", "other_hotel", "viewer"]
 
 Caller = Callable[..., APIClient]
+NOWHERE: Mapping[Hotel, Role] = MappingProxyType({})
 
 
 @pytest.fixture
@@ -25,12 +27,12 @@ def other_hotel(db: None) -> Hotel:
 
 @pytest.fixture
 def caller(db: None) -> Caller:
-    """Make a client of somebody with a role in a hotel; without a hotel, of somebody who belongs to none."""
+    """Make a client of somebody with a role in a hotel, and in others `also`; without a hotel, of somebody who belongs to none."""
 
-    def make(role: Role = Role.MANAGER, hotel: Hotel | None = None) -> APIClient:
+    def make(role: Role = Role.MANAGER, hotel: Hotel | None = None, *, also: Mapping[Hotel, Role] = NOWHERE) -> APIClient:
         user = User.objects.create_user(f"{role}-{User.objects.count()}")
-        if hotel:
-            Membership.objects.create(user=user, hotel=hotel, role=role)
+        for place, rank in (*([(hotel, role)] if hotel else []), *also.items()):
+            Membership.objects.create(user=user, hotel=place, role=rank)
         client = APIClient(raise_request_exception=False)
         client.default_format = "json"
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {ApiToken.objects.create(user)[1]}")

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core import serializers
+from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
@@ -118,20 +120,43 @@ def ask(client: APIClient, method: str, address: str) -> Any:
     return getattr(client, method)(address, data, headers={"X-Request-Id": "the-same-request"})
 
 
+NO_HOTELS = {"ApiToken"}
+"""Models whose rows belong to a person, and to no hotel."""
+
+
+def path_to_hotel(model: type[Model], seen: tuple[type[Model], ...] = ()) -> str | None:
+    """Return how a query gets from a model's rows to their hotel, by the shortest way; None if there is none."""
+    keys = [field for field in model._meta.get_fields() if field.many_to_one or (field.one_to_one and field.concrete)]
+    if direct := next((field.name for field in keys if field.related_model is Hotel), None):
+        return direct
+    ways = (
+        f"{field.name}__{rest}"
+        for field in keys
+        if field.related_model not in (*seen, model) and (rest := path_to_hotel(field.related_model, (*seen, model)))
+    )
+    return min(ways, key=lambda way: way.count("__"), default=None)
+
+
+def models_of_ours() -> Iterator[type[Model]]:
+    for app in ("hotels", "integrations", "webhooks"):
+        yield from apps.get_app_config(app).get_models(include_auto_created=True)
+
+
 def everything_of(hotel: Hotel) -> str:
-    """Return all rows of a hotel, written out."""
+    """Return all rows of a hotel, of every model there is, written out."""
     rows = [hotel]
-    for model in (
-        *hotel_models.HotelRecord.__subclasses__(),
-        *hotel_models.GuestMessage.__subclasses__(),
-        hotel_models.GuestQuestion,
-        models.Integration,
-    ):
-        if not model._meta.abstract:
-            rows += model.objects.filter(hotel=hotel).order_by("pk")
-    for model in (models.SyncRun, models.Operation, models.IntegrationLog, models.WebhookSecret):
-        rows += model.objects.filter(integration__hotel=hotel).order_by("pk")
+    for model in models_of_ours():
+        if model is not Hotel and model.__name__ not in NO_HOTELS:
+            path = path_to_hotel(model)
+            assert path, f"{model.__name__}: how its rows belong to a hotel is not known"
+            rows += model._default_manager.filter(**{path: hotel}).order_by("pk")
     return json.dumps(serializers.serialize("python", rows), default=str)
+
+
+def test_everything_is_everything(hotel: Hotel, world: dict[str, Any]) -> None:
+    written = everything_of(hotel)
+    for model in ("rejectedrecord", "conflict", "webhookevent", "guest", "operation", "integrationlog"):
+        assert f".{model}" in written
 
 
 def test_the_resolver_was_read() -> None:
@@ -181,6 +206,16 @@ def test_who_belongs_to_no_hotel_sees_none(caller: Caller, world: dict[str, Any]
 def test_a_viewer_changes_nothing(viewer: APIClient, hotel: Hotel, world: dict[str, Any], route: Route, method: str) -> None:
     before = everything_of(hotel)
     assert ask(viewer, method, route.fill(world["own"])).status_code == 403
+    assert everything_of(hotel) == before
+
+
+@pytest.mark.parametrize(("route", "method"), [cell for cell in CELLS if cell.values[1] != "get"])
+def test_who_manages_one_hotel_and_views_another_changes_nothing_there(
+    caller: Caller, hotel: Hotel, other_hotel: Hotel, world: dict[str, Any], route: Route, method: str
+) -> None:
+    both = caller(Role.MANAGER, other_hotel, also={hotel: Role.VIEWER})
+    before = everything_of(hotel)
+    assert ask(both, method, route.fill(world["own"])).status_code == 403
     assert everything_of(hotel) == before
 
 

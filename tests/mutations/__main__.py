@@ -151,7 +151,7 @@ def main() -> int:
         found = [mutant for file in files for mutant in mutants(file)]
         # In a random order: a run that ends early has looked everywhere.
         chosen = random.Random(asked.seed).sample(found, min(len(found), asked.sample or len(found)))
-        if chosen and fails(tests, {}):
+        if chosen and time.monotonic() < until and fails(tests, {}):
             print(f"{area}: its tests fail as they are, so nothing can be said", flush=True)
             return 1
         tried, noticed = 0, 0
