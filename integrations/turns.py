@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import cache
+from django.db import InterfaceError, OperationalError
 from django_tasks.base import Task
 
 JOBS_PER_HOTEL = 2
 """Jobs of one kind that one hotel has with the engine at a time. A worker's default threads are more than three kinds of it, so that a
 hotel with much to do never has all of them."""
 WAITING = 16
-"""Jobs handed out and not begun, of all hotels. More would only wait in the engine's queue, where nobody's turn can be changed."""
+"""Jobs of one kind handed out and not begun, of all hotels. More would only wait in the engine's queue, where nobody's turn can be changed.
+Of each kind apart: one webhook among ten thousand runs would else wait until its lot is drawn."""
 SUSPECTS = ("suspects", 0)
 """Of jobs that were in hand twice when a worker died, one at a time: else the one that kills workers would take the same others with it
 again and again, until they are given up too."""
@@ -27,6 +29,9 @@ MARK_SECONDS = 60
 """As long as the leases: a job whose worker died, or that a broker lost, is handed out again when they lapse."""
 
 HANDED, BEGUN = "handed", "begun"
+
+_interrupted: set[str] = set()
+"""Marks of this process's jobs that lost the database. The cache may lie in it too, so that they are given up once it answers again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,18 @@ def hand_out(due: Iterable[Job], working: Counter[tuple[str, int]]) -> None:
 
     `working` counts by share what is at work beside these. What the engine refuses stays due: its error is raised.
     """
+    if interrupted := list(_interrupted):
+        cache.delete_many(interrupted)
+        _interrupted.difference_update(interrupted)
     jobs = list(due)
     marks = cache.get_many([job.key for job in jobs])
     in_hand = working + Counter(job.share for job in jobs if job.key in marks)
-    room = WAITING - Counter(marks.values())[HANDED]
+    waiting = Counter(job.task.name for job in jobs if marks.get(job.key) == HANDED)
     random.shuffle(jobs)
     for job in sorted(jobs, key=lambda job: in_hand[job.share]):
-        if room <= 0:
-            return
-        if job.key in marks or in_hand[job.share] >= job.limit or not cache.add(job.key, HANDED, MARK_SECONDS):
+        if waiting[job.task.name] >= WAITING or job.key in marks or in_hand[job.share] >= job.limit:
+            continue
+        if not cache.add(job.key, HANDED, MARK_SECONDS):
             continue
         try:
             job.task.enqueue(job.target)
@@ -73,17 +81,21 @@ def hand_out(due: Iterable[Job], working: Counter[tuple[str, int]]) -> None:
             cache.delete(job.key)
             raise
         in_hand[job.share] += 1
-        room -= 1
+        waiting[job.task.name] += 1
 
 
 @contextmanager
 def taken(task: Task[Any, Any], target: int) -> Iterator[None]:
     """Mark a job as begun, and as free again at its end. After an error the mark stays until it lapses, so that what fails at once is not
-    tried in a circle."""
+    tried in a circle; but the loss of the database is not the job's failure, and its mark is given up at the next look."""
     key = _key(task, target)
-    cache.set(key, BEGUN, MARK_SECONDS)
-    yield
-    cache.delete(key)
+    try:
+        cache.set(key, BEGUN, MARK_SECONDS)
+        yield
+        cache.delete(key)
+    except (OperationalError, InterfaceError):
+        _interrupted.add(key)
+        raise
 
 
 def free(task: Task[Any, Any], targets: Iterable[int]) -> None:
