@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 stopping = threading.Event()
 """Set when this process was asked to stop: work in hand is finished or handed back, and none is begun."""
 
+SCHEDULED_A_TICK = 100
+"""Integrations whose runs one tick opens, the longest due first."""
 DRAIN_COUNT = 200
 DRAIN_SECONDS = 5.0
 """How long one job works for one integration before others get their turn."""
@@ -94,10 +96,10 @@ def at_work() -> Counter[tuple[str, int]]:
 
 
 def schedule_due() -> None:
-    """Open a run of every stream of the integrations whose time has come."""
+    """Open a run of every stream of the integrations whose time has come: of so many that the tick can hand out what is due meanwhile."""
     now = timezone.now()
     due = Integration.objects.select_related("hotel").filter(next_sync_at__lte=now).exclude(status=IntegrationStatus.INACTIVE)
-    for integration in due:
+    for integration in due.order_by("next_sync_at", "pk")[:SCHEDULED_A_TICK]:
         upcoming = schedule.next_sync_at(integration, now)
         # Whoever moves the time on is the one that opens the runs; both or neither, else a worker that dies here costs the hotel a day.
         with transaction.atomic():

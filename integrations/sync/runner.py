@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -45,6 +45,8 @@ LEASE = timedelta(seconds=60)
 """How long a run stays with a worker that no longer gives a sign of life."""
 MAX_ATTEMPTS = 5
 """A run that is interrupted so often at one page ends as failed, be it by a vendor's trouble or by workers that died."""
+DATABASE_LOOKS, DATABASE_LOOK_SECONDS = 20, 0.5
+"""How often a run that lost the database looks whether it answers again, to be handed back at once and not when its lease lapses."""
 WORKER_LOST = "worker_lost"
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
@@ -125,6 +127,8 @@ class Runner:
                 self._fail(error)
         except HospientError as error:
             self._fail(error)
+        except (OperationalError, InterfaceError):  # the database's trouble, not the run's
+            self._hand_back_after_restart()
         except Exception:
             self._fail(
                 HospientError("Hospient itself failed while it synced.", hint="The server's log has the details.", code="internal_error")
@@ -380,6 +384,18 @@ class Runner:
             error_message=error.message if error else "",
         )
         self.flush_log()
+
+    def _hand_back_after_restart(self) -> None:
+        """Give the run back once the database answers again. Raises its error if it does not: then the lease lapses."""
+        for look in range(1, DATABASE_LOOKS + 1):
+            connection.close_if_unusable_or_obsolete()
+            try:
+                self._hand_back(timezone.now() + timedelta(seconds=1))
+            except (OperationalError, InterfaceError):
+                if look == DATABASE_LOOKS or self.stopping.wait(DATABASE_LOOK_SECONDS):
+                    raise
+            else:
+                return
 
     def _log(self, status: LogStatus, error: HospientError | None = None) -> None:
         run = self.run

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django_tasks import default_task_backend
 
@@ -195,6 +196,33 @@ class TestRuns:
         assert (lost.status, lost.error_code, under_way.status) == ("failed", "worker_lost", "running")
 
 
+class TestLostDatabase:
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+    def test_a_run_that_met_a_restart_is_handed_back(
+        self, integration: Integration, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    ) -> None:
+        monkeypatch.setattr(runner, "DATABASE_LOOK_SECONDS", 0)
+        hand_back, looks = runner.Runner._hand_back, []
+
+        def lost(*_: Any) -> None:
+            raise error("server closed the connection unexpectedly")
+
+        def back_at_the_third_look(self: runner.Runner, *more: Any) -> None:
+            looks.append(1)
+            if len(looks) < 3:
+                lost()
+            hand_back(self, *more)
+
+        monkeypatch.setattr(runner.Runner, "_read", lost)
+        monkeypatch.setattr(runner.Runner, "_hand_back", back_at_the_third_look)
+        service = service_for(integration)
+        run, _ = service.request_sync(next(stream.name for stream in service.streams() if stream.scheduled))
+        service.execute(run)
+        run.refresh_from_db()
+        assert (run.status, run.error_code, run.lease_owner, len(looks)) == (RunStatus.QUEUED, "", None, 3)
+
+
 class TestSchedule:
     @pytest.fixture
     def overdue(self, integration: Integration) -> Integration:
@@ -219,6 +247,19 @@ class TestSchedule:
         overdue.refresh_from_db()
         assert overdue.next_sync_at > timezone.now()
         assert SyncRun.objects.count() == len([stream for stream in service_for(overdue).streams() if stream.scheduled])
+
+    def test_a_tick_opens_the_runs_of_those_longest_due_and_leaves_the_rest_to_the_next(
+        self, overdue: Integration, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = connect(Hotel.objects.create(name="Later"))
+        later.sync_settings = {"auto_sync": True}
+        later.next_sync_at = timezone.now() - timedelta(minutes=1)
+        later.save()
+        monkeypatch.setattr(tasks, "SCHEDULED_A_TICK", 1)
+        tasks.schedule_due()
+        assert set(SyncRun.objects.values_list("integration", flat=True)) == {overdue.pk}
+        tasks.schedule_due()
+        assert set(SyncRun.objects.values_list("integration", flat=True)) == {overdue.pk, later.pk}
 
     @pytest.mark.django_db(transaction=True)
     def test_many_workers_ticking_at_once_open_each_run_once(self, overdue: Integration) -> None:
