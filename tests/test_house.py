@@ -17,7 +17,9 @@ ALLOWED = (
     "integrations.records",
     "integrations.services.base",
     "integrations.services.manifest",
+    "integrations.services.rows",
     "integrations.transport",
+    "integrations.values",
 )
 """All of Hospient a vendor's folder may know."""
 

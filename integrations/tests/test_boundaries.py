@@ -17,6 +17,7 @@ from integrations.tests.feed import Feed
 from integrations.tests.test_sync import item, menu
 
 NOON = datetime(2026, 6, 9, 12, tzinfo=UTC)
+TODAY = NOON.date()
 
 
 @pytest.fixture
@@ -119,9 +120,9 @@ def test_a_failed_full_run_goes_on_over_records_known_before(feed: Feed) -> None
     }
 
 
-@pytest.mark.parametrize("moved", [{"since": NOON - timedelta(days=1)}, {"until": NOON + timedelta(days=3)}, {"until": None}])
+@pytest.mark.parametrize("moved", [{"since": TODAY - timedelta(days=1)}, {"until": TODAY + timedelta(days=3)}, {"until": None}])
 def test_a_failed_backfill_is_not_resumed_for_another_range(integration: Integration, moved: dict[str, Any]) -> None:
-    asked = {"since": NOON, "until": NOON + timedelta(days=2)}
+    asked = {"since": TODAY, "until": TODAY + timedelta(days=2)}
     failed = SyncRun.objects.create(
         integration=integration, stream="menus", mode="backfill", status="failed", error_code="provider_unavailable",
         page_count=3, finished_at=timezone.now(), **asked,

@@ -419,7 +419,7 @@ def test_only_post_is_allowed(door: Door, connect: Connect) -> None:
 
 
 def test_neither_signatures_nor_card_data_are_stored(door: Door, connect: Connect) -> None:
-    body = b'{"event_type":"check_updated","data":{"check_id":4111111111111111,"note":"paid 5500 0000 0000 0004","cvv":"123","order":1234567890123456}}'
+    body = b'{"event_type":"check_updated","data":{"check_id":4111111111111111,"card":5500000000000004,"note":"paid 5500 0000 0000 0004","cvv":"123","order":1234567890123456}}'
     headers = signed(body, SECRET, X_Webhook_Id="evt-1") | {
         "Authorization": "Bearer abc",
         "Cookie": "a=b",
@@ -430,7 +430,8 @@ def test_neither_signatures_nor_card_data_are_stored(door: Door, connect: Connec
     assert door.post(path(connect()), body, headers).status == 202
     event = WebhookEvent.objects.get()
     assert json.loads(bytes(event.body))["data"] == {
-        "check_id": "411111…1111",
+        "check_id": 4111111111111111,
+        "card": "550000…0004",
         "note": "paid 550000…0004",
         "cvv": "[redacted]",
         "order": 1234567890123456,
