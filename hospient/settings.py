@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "hotels",
     "integrations",
     "webhooks",
+    "monitoring",
 ]
 
 MIDDLEWARE = [

@@ -1,9 +1,11 @@
 """Every error Hospient raises on purpose.
 
-Each class says, in its docstring, the sentence a person sees by default; `code` is stable and documented, `hint` says what to do.
+Each class says, in its docstring, the sentence a person sees by default; `code` is stable and documented, `hint` says what to do, and
+`of_connection` whether it tells of the connection itself (a vendor that is down, an access that was withdrawn) or of one request only.
 The transport maps a vendor's status to a class; services, sync and outbox decide by class, never by text.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +23,8 @@ __all__ = [  # noqa: RUF022 - in the order they stand below
     "RecordRejected", "SyncInterrupted", "UnsupportedOperation", "InvalidInput", "ConflictDetected",
     # what we refuse
     "EgressBlocked", "WebhookRejected", "SignatureMissing", "SignatureMismatch", "TimestampOutsideWindow", "PayloadTooLarge",
+    # what rows keep of them
+    "class_of", "codes_of_connection",
 ]  # fmt: skip
 
 
@@ -30,6 +34,7 @@ class HospientError(Exception):
     code = "error"
     hint = ""
     retryable = False
+    of_connection = False
 
     def __init__(self, message: str = "", *, hint: str = "", code: str = "", **context: Any) -> None:
         self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
@@ -49,6 +54,7 @@ class ConfigurationError(HospientError, ImproperlyConfigured):
     """The integration is not set up correctly."""
 
     code = "configuration_error"
+    of_connection = True
 
 
 class CredentialsMissing(ConfigurationError):
@@ -69,6 +75,7 @@ class IntegrationInactive(ConfigurationError):
     """The integration is switched off, so nothing was done."""
 
     code = "integration_inactive"
+    of_connection = False
     hint = "Set its status to active, then try again."
 
 
@@ -114,6 +121,7 @@ class RetryableProviderError(ProviderError):
     code = "provider_busy"
     hint = "Nothing to do: it is tried again by itself."
     retryable = True
+    of_connection = True
 
     def __init__(self, message: str = "", *, retry_at: datetime | None = None, **more: Any) -> None:
         """`retry_at` is the earliest moment the vendor, the breaker or the budget lets us call again."""
@@ -125,6 +133,7 @@ class RateLimited(RetryableProviderError):
     """The vendor asked us to slow down."""
 
     code = "rate_limited"
+    of_connection = False  # it answers, and more slowly than we ask: what is late because of it shows as late
 
 
 class ProviderUnavailable(RetryableProviderError):
@@ -144,6 +153,7 @@ class AuthenticationFailed(ProviderError):
 
     code = "authentication_failed"
     hint = "Check the credentials, test the connection, then try again."
+    of_connection = True
 
 
 class ReauthorizationRequired(AuthenticationFailed):
@@ -179,6 +189,7 @@ class UnexpectedResponse(ProviderError):
 
     code = "unexpected_response"
     hint = "Look at the log entry; if it repeats, the vendor may have changed its interface."
+    of_connection = True
 
 
 # --- one record, one run, one capability ---------------------------------------------------------------------------------------
@@ -229,6 +240,7 @@ class EgressBlocked(HospientError):
     """That address may not be called."""
 
     code = "egress_blocked"
+    of_connection = True
     hint = "Use the vendor's public https address. An operator can allow a private one, host:port, in EGRESS_ALLOW."
 
 
@@ -265,3 +277,22 @@ class PayloadTooLarge(WebhookRejected):
 
     code = "payload_too_large"
     status = 413
+
+
+# --- codes, as rows keep them --------------------------------------------------------------------------------------------------
+
+
+def _classes(base: type[HospientError] = HospientError) -> Iterator[type[HospientError]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from _classes(error)
+
+
+def class_of(code: str) -> type[HospientError]:
+    """Return the class whose code a row keeps; the common one for a code that none has."""
+    return next((error for error in _classes() if error.code == code), HospientError)
+
+
+def codes_of_connection() -> list[str]:
+    """Return the codes of errors that a working connection cures."""
+    return [error.code for error in _classes() if error.of_connection]

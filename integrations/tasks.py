@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Count, F, Q, Window
+from django.db.models import Count, F, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django_tasks import task
@@ -70,6 +70,21 @@ def deliver_operations(integration_id: int) -> None:
                 logger.exception("operation_failed operation=%s", operation.pk)
 
 
+@task()
+def try_connection(integration_id: int) -> None:
+    """Test a connection that was made or changed, or that a vendor's trouble broke."""
+    with turns.taken(try_connection, integration_id):
+        integration = due_tests().select_related("hotel").filter(pk=integration_id).first()
+        if integration is None or stopping.is_set():
+            return
+        try:
+            service_for(integration, trigger=Trigger.SCHEDULE).test_connection()
+        except HospientError:  # its vendor is no longer there
+            logger.exception("test_failed integration=%s", integration_id)
+        # A failure that may pass has set a later time; this one is settled.
+        Integration.objects.filter(pk=integration_id, test_due_at=integration.test_due_at).update(test_due_at=None)
+
+
 # --- what is due ---------------------------------------------------------------------------------------------------------------
 
 
@@ -84,6 +99,13 @@ def due_jobs() -> Iterator[turns.Job]:
     waiting = deliver.due().order_by().values_list("integration_id", "integration__hotel_id").annotate(lost_twice=lost_twice)
     for integration_id, hotel_id, suspects in waiting:
         yield turns.Job(deliver_operations, integration_id, hotel_id, suspects > 0)
+    for integration_id, hotel_id in due_tests().order_by("test_due_at").values_list("id", "hotel_id")[: turns.WAITING]:
+        yield turns.Job(try_connection, integration_id, hotel_id)
+
+
+def due_tests() -> QuerySet[Integration]:
+    """Return the connections that a worker should try."""
+    return Integration.objects.filter(test_due_at__lte=timezone.now()).exclude(status=IntegrationStatus.INACTIVE)
 
 
 def at_work() -> Counter[tuple[str, int]]:

@@ -11,7 +11,7 @@ from django.conf import settings
 from integrations.services import matrix, registry
 
 ROOT = Path(settings.BASE_DIR)
-APPS = ("hospient", "hotels", "integrations", "webhooks")
+APPS = ("hospient", "hotels", "integrations", "webhooks", "monitoring")
 ALLOWED = (
     "integrations.exceptions",
     "integrations.records",

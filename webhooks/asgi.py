@@ -35,10 +35,10 @@ from django.db import connection  # noqa: E402
 
 from integrations.exceptions import PayloadTooLarge, WebhookRejected  # noqa: E402
 from integrations.garbage import spare_garbage_collection  # noqa: E402
+from webhooks import health  # noqa: E402
 from webhooks.delivery import Delivery, Outcome, join_headers, refusal  # noqa: E402
 from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
-from webhooks.inbox import report_health  # noqa: E402
 from webhooks.ingest import UNAVAILABLE, Ingest, unavailable  # noqa: E402
 
 Scope = dict[str, Any]
@@ -149,10 +149,8 @@ class LeanDoor:
         return outcome
 
     async def _health(self) -> Outcome:
-        try:
-            return Outcome(200, json.dumps(await self._on_thread(report_health)).encode())
-        except DatabaseError:
-            return Outcome(503, b'{"status":"unavailable"}')
+        status, body = await self._on_thread(health.report)
+        return Outcome(status, json.dumps(body).encode())
 
     async def _facts(self, integration_id: int) -> Facts:
         """Read what is known of an integration; everybody who asks meanwhile shares one read."""

@@ -337,10 +337,3 @@ def _polled(integration: Integration, event: Any) -> Row:
 
 
 # --- health --------------------------------------------------------------------------------------------------------------------
-
-
-def report_health() -> dict[str, Any]:
-    """Say whether events can be stored, and for how long the oldest that is due has been waiting."""
-    now = timezone.now()
-    oldest = due(now).order_by("id").values_list("received_at", flat=True).first()
-    return {"status": "ok", "oldest_waiting_seconds": int((now - oldest).total_seconds()) if oldest else 0}

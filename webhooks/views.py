@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -16,9 +15,9 @@ from rest_framework.views import APIView
 
 from integrations.api.errors import ErrorSerializer
 from integrations.transport import correlation
+from webhooks import health
 from webhooks.delivery import Delivery, Outcome
 from webhooks.exceptions import BodyTooSlow, LengthMissing
-from webhooks.inbox import report_health
 from webhooks.ingest import Ingest
 
 READ_BYTES = 65_536
@@ -105,14 +104,16 @@ class HealthView(OpenView):
         summary="Say whether webhooks can be received",
         responses=inline_serializer(
             "WebhookHealth",
-            {"status": STATUS, "oldest_waiting_seconds": serializers.IntegerField(help_text="Age of the oldest event not yet worked.")},
+            {
+                "status": serializers.ChoiceField(["ok", "degraded", "unavailable"], help_text="Degraded: stored, but worked late or not."),
+                "oldest_waiting_seconds": serializers.IntegerField(required=False, help_text="Age of the oldest event not yet worked."),
+                "trouble": serializers.DictField(child=serializers.CharField(), help_text="What is not well, by name."),
+            },
         ),
     )
     def get(self, request: Request) -> HttpResponse:
-        try:
-            return JsonResponse(report_health())
-        except DatabaseError:
-            return JsonResponse({"status": "unavailable"}, status=503)
+        status, body = health.report()
+        return JsonResponse(body, status=status)
 
 
 def read_body(request: HttpRequest, limit: int) -> bytes:

@@ -41,9 +41,18 @@ class Integration(models.Model):
     )
     sync_settings = models.JSONField(default=dict, blank=True)
 
+    # How the connection is, written by `sync.health` alone. What a vendor refused for reasons of the hotel's business is not among it.
     error_count = models.PositiveIntegerField(default=0, editable=False)
+    """Failures since the last success."""
+    failing_since = models.DateTimeField(null=True, editable=False)
     last_error = models.TextField(blank=True, editable=False)
+    last_error_code = models.CharField(max_length=64, blank=True, editable=False)
+    last_error_hint = models.TextField(blank=True, editable=False)
     last_error_at = models.DateTimeField(null=True, editable=False)
+    last_success_at = models.DateTimeField(null=True, editable=False)
+    """When the vendor last did what was asked, whatever it was."""
+    test_due_at = models.DateTimeField(null=True, editable=False)
+    """Set when the connection was made or changed: a worker tries it then."""
     last_sync_at = models.DateTimeField(null=True, editable=False)
     sync_status = models.CharField(max_length=12, blank=True, editable=False)
     next_sync_at = models.DateTimeField(null=True, editable=False)
@@ -58,7 +67,11 @@ class Integration(models.Model):
 
     class Meta:
         ordering = ["hotel_id", "integration_type", "id"]
-        indexes = [models.Index(fields=["hotel", "integration_type"]), models.Index(fields=["next_sync_at"])]
+        indexes = [
+            models.Index(fields=["hotel", "integration_type"]),
+            models.Index(fields=["next_sync_at"]),
+            models.Index(fields=["test_due_at"]),
+        ]
         constraints = [
             models.CheckConstraint(condition=models.Q(integration_type__in=IntegrationType.values), name="integration_type_known"),
             models.CheckConstraint(condition=models.Q(status__in=IntegrationStatus.values), name="integration_status_known"),

@@ -6,7 +6,7 @@ vendor first; with neither, a person decides. The provider is handed in.
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from integrations.exceptions import AuthenticationFailed, CircuitOpen, HospientError, ProviderError, RateLimited
+from integrations.exceptions import CircuitOpen, HospientError, ProviderError, RateLimited
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus
 from integrations.security.cards import without_cards
 from integrations.sync import health
@@ -170,7 +170,7 @@ class Delivery:
         # A definite refusal takes back this attempt's doubt, but not that of an earlier one.
         sent_at = operation.maybe_sent_at if maybe_done else before
         self._save(error_code=error.code, error_message=error.message, hint=error.hint, maybe_sent_at=sent_at)
-        if isinstance(error, AuthenticationFailed) or not error.retryable:
+        if error.of_connection:
             health.failed(operation.integration_id, error)
         if sent_at and self.declared.idempotency == "none":
             return self._release(OperationStatus.UNKNOWN, None)
@@ -217,4 +217,18 @@ def retry(operation: Operation, *, send_again: bool = False) -> bool:
             attempts=0,
             next_attempt_at=timezone.now(),
         )
+    )
+
+
+def resume(integration_id: int, given_up: Collection[str], since: datetime) -> None:
+    """Make due at once what waits for its next try at a vendor that works again, and what was given up since then for one of these
+    errors. What may have reached the vendor keeps its doubt, and is looked up first."""
+    now = timezone.now()
+    rows = Operation.objects.filter(integration_id=integration_id)
+    rows.filter(status__in=(OperationStatus.PENDING, OperationStatus.UNKNOWN), next_attempt_at__gt=now).exclude(
+        status=OperationStatus.UNKNOWN,
+        error_code="",  # between sending and looking there is a time to wait
+    ).update(next_attempt_at=now)
+    rows.filter(status=OperationStatus.DEAD, error_code__in=given_up, created_at__gte=since).update(
+        status=OperationStatus.PENDING, attempts=0, next_attempt_at=now
     )

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import IntegrityError, transaction
@@ -22,6 +22,7 @@ from integrations.exceptions import (
     ReauthorizationRequired,
     UnexpectedResponse,
     UnsupportedOperation,
+    codes_of_connection,
 )
 from integrations.models import (
     Direction,
@@ -51,6 +52,9 @@ from integrations.transport import correlation
 
 logger = logging.getLogger(__name__)
 
+RESUME_WITHIN = timedelta(hours=24)
+"""What was given up longer ago while the connection was broken waits for a person: a check-in of last week helps nobody."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestOutcome:
@@ -66,6 +70,8 @@ class TestOutcome:
     processing_time: int = 0
     """Milliseconds."""
 
+    error: HospientError | None = field(default=None, repr=False, compare=False)
+
     @property
     def connection(self) -> str:
         return "ok" if self.success else "failed"
@@ -78,7 +84,7 @@ def run_test(open_provider: Callable[[LogBook], Any], log: LogBook) -> TestOutco
         with open_provider(log) as provider:
             report = provider.test_connection()
     except HospientError as error:
-        outcome = {"success": False, "message": error.message, "hint": error.hint, "code": error.code}
+        outcome = {"success": False, "message": error.message, "hint": error.hint, "code": error.code, "error": error}
     else:
         outcome = {"success": True, "message": report.summary, "details": dict(report.details)}
     return TestOutcome(**outcome, processing_time=int((time.monotonic() - started) * 1000))
@@ -115,7 +121,8 @@ class IntegrationService:
     # --- test ------------------------------------------------------------------------------------------------------------------
 
     def test_connection(self) -> TestOutcome:
-        """Call the vendor with the stored credentials, and note the outcome at the integration."""
+        """Call the vendor with the stored credentials, and note the outcome at the integration. One that works again, or was not tried
+        before, begins at once with what waited for it."""
         integration = self.integration
         with correlation.bind(correlation.current()) as cause:
             outcome = run_test(lambda log: provider_for(integration, log), LogBook(integration.pk, OperationType.TEST))
@@ -132,11 +139,28 @@ class IntegrationService:
                 correlation_id=cause,
             )
         if outcome.success:
+            was_waited_for = integration.failing_since or integration.last_success_at is None
             health.succeeded(integration.pk)
+            if was_waited_for and integration.status != IntegrationStatus.INACTIVE:
+                self._begin_again()
         else:
-            health.failed(integration.pk, HospientError(outcome.message, hint=outcome.hint))
+            health.failed(integration.pk, outcome.error)
         integration.refresh_from_db()
         return outcome
+
+    def _begin_again(self) -> None:
+        """Start what waited for the connection: operations, runs that failed, and the first syncs of a new one."""
+        integration = self.integration
+        since = max(integration.failing_since or timezone.now(), timezone.now() - RESUME_WITHIN)
+        deliver.resume(integration.pk, codes_of_connection(), since)
+        failed_streams = schedule.resume(integration)
+        if not integration.sync_settings.get("auto_sync"):
+            return  # this hotel syncs by hand
+        for stream in self.streams():
+            if stream.scheduled and (integration.last_sync_at is None or stream.name in failed_streams):
+                self.request_sync(stream.name)
+        if integration.next_sync_at is None:  # asking was given up when the access was withdrawn
+            Integration.objects.filter(pk=integration.pk).update(next_sync_at=schedule.next_sync_at(integration))
 
     # --- sync ------------------------------------------------------------------------------------------------------------------
 

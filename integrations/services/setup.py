@@ -23,7 +23,7 @@ from integrations.services.base import Provider
 from integrations.services.connect import LogBook, connected, read_fields, unused_config
 from integrations.services.manifest import Manifest, ProviderFields
 from integrations.services.service import TestOutcome, run_test
-from integrations.sync import schedule
+from integrations.sync import health, schedule
 from integrations.sync.conflicts import Rule
 from integrations.transport.auth import MemoryTokenStore, check_header
 
@@ -36,7 +36,7 @@ SECRET_CHARACTERS = 16
 _TEXTS = {"provider_name": 120, "provider_version": 20}
 _WRITTEN = [
     "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config", "webhook_url", "sync_settings",
-    "next_sync_at", "updated_at",
+    "next_sync_at", "test_due_at", "updated_at",
 ]  # fmt: skip
 
 
@@ -86,8 +86,11 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
             integration.credentials = credentials
             integration.credentials_set_at = timezone.now()
         integration.next_sync_at = schedule.next_sync_at(integration)
+        if changed or moved:
+            health.forget(integration)
+        integration.test_due_at = None if integration.status == IntegrationStatus.INACTIVE else timezone.now()
         # Only what is ours to change: a worker may have stored a fresh token or an outcome since the row was read.
-        written = [*_WRITTEN, "credentials", "credentials_set_at"] if changed else _WRITTEN
+        written = [*_WRITTEN, *(("credentials", "credentials_set_at") if changed else ()), *(health.KEPT if changed or moved else ())]
         integration.save(update_fields=None if integration.pk is None else written)
         if integration.tokens and (changed or moved):  # a token is good for one account at one address
             tokens.forget(integration)

@@ -6,13 +6,17 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, DateTimeField, F, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from integrations.exceptions import HospientError
+from integrations.exceptions import CircuitOpen, HospientError
 from integrations.models import Integration, IntegrationStatus
 from integrations.security.redaction import redact
 
+KEPT = ("error_count", "failing_since", "last_success_at", "last_error", "last_error_code", "last_error_hint", "last_error_at")
+RETRY_AFTER = timedelta(minutes=5)
+"""When a vendor that could not be reached is tried again, if no sync and no operation does so before."""
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 5, 900
 
 
@@ -24,7 +28,10 @@ def backoff(attempts: int) -> timedelta:
 
 def succeeded(integration_id: int, *, sync_status: str | None = None, synced_at: datetime | None = None) -> None:
     """Note that the vendor works; an integration in error becomes active again, an inactive one stays so."""
-    changes: dict[str, Any] = {"error_count": 0, "last_error": ""}
+    changes: dict[str, Any] = {
+        "error_count": 0, "failing_since": None, "last_error": "", "last_error_code": "", "last_error_hint": "",
+        "last_success_at": timezone.now(), "test_due_at": None,
+    }  # fmt: skip
     changes["status"] = Case(When(status=IntegrationStatus.ERROR, then=Value(IntegrationStatus.ACTIVE)), default=F("status"))
     if sync_status:
         changes |= {"sync_status": sync_status, "last_sync_at": synced_at}
@@ -32,12 +39,32 @@ def succeeded(integration_id: int, *, sync_status: str | None = None, synced_at:
 
 
 def failed(integration_id: int, error: HospientError, *, sync_status: str | None = None) -> None:
-    """Note that the vendor does not work, with the sentence a person needs."""
-    changes: dict[str, Any] = {"error_count": F("error_count") + 1, "last_error": str(error), "last_error_at": timezone.now()}
-    changes["status"] = Case(When(status=IntegrationStatus.ACTIVE, then=Value(IntegrationStatus.ERROR)), default=F("status"))
+    """Note that the vendor does not work, with the sentence a person needs. While it is left alone after failures, the last of these
+    says why, and not that we wait. One that may come back by itself is tried again before long, whether anything else waits or not."""
+    rows = Integration.objects.filter(pk=integration_id)
     if sync_status:
-        changes["sync_status"] = sync_status
-    Integration.objects.filter(pk=integration_id).update(**changes)
+        rows.update(sync_status=sync_status)
+    if isinstance(error, CircuitOpen):
+        rows = rows.filter(failing_since=None)
+    now = timezone.now()
+    rows.update(
+        error_count=F("error_count") + 1,
+        failing_since=Coalesce("failing_since", Value(now, output_field=DateTimeField())),
+        last_error=error.message,
+        last_error_code=error.code,
+        last_error_hint=error.hint,
+        last_error_at=now,
+        test_due_at=now + RETRY_AFTER if error.retryable else None,
+        status=Case(When(status=IntegrationStatus.ACTIVE, then=Value(IntegrationStatus.ERROR)), default=F("status")),
+    )
+
+
+def forget(integration: Integration) -> None:
+    """Take back what is known of a connection that has other credentials or another address now: it was not tried yet. To be saved."""
+    integration.error_count, integration.failing_since, integration.last_success_at, integration.last_error_at = 0, None, None, None
+    integration.last_error = integration.last_error_code = integration.last_error_hint = ""
+    if integration.status == IntegrationStatus.ERROR:
+        integration.status = IntegrationStatus.ACTIVE
 
 
 def shown(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from integrations.exceptions import InvalidInput
@@ -91,6 +92,15 @@ def _reopened(same: dict[str, Any], confirm_deletions: bool) -> SyncRun | None:
     )
     last.refresh_from_db()
     return last if changed else None
+
+
+def resume(integration: Integration) -> list[str]:
+    """Make due at once what waits for a vendor that works again. Returns the streams whose last run failed: they are to be asked for anew."""
+    now = timezone.now()
+    runs = SyncRun.objects.filter(integration=integration).exclude(mode=RunMode.REFRESH)
+    runs.filter(status=RunStatus.QUEUED, next_attempt_at__gt=now).update(next_attempt_at=now)
+    latest = runs.order_by().values("stream").annotate(last=Max("id")).values("last")
+    return list(runs.filter(pk__in=latest, status=RunStatus.FAILED).order_by("pk").values_list("stream", flat=True))
 
 
 # --- the schedule --------------------------------------------------------------------------------------------------------------

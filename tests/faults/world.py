@@ -85,11 +85,11 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start it and wait for its first sign of life. What kills it may be the first that it takes up: that is for `revive` to see."""
-        from django.core.cache import cache
+        from monitoring.models import Heartbeat
 
-        cache.delete("worker_seen_at")
+        Heartbeat.objects.all().delete()
         process = subprocess.Popen(self.command, cwd=ROOT, env=environment(self.url), stderr=self.log)
-        began = settled(lambda: cache.get("worker_seen_at") is not None or process.poll() is not None, 60)
+        began = settled(lambda: Heartbeat.objects.exists() or process.poll() is not None, 60)
         if not began or process.poll() not in (None, -signal.SIGKILL):
             raise RuntimeError(f"the worker gave no sign of life:\n{self.said()}")
         return process

@@ -3,23 +3,24 @@
 import logging
 import os
 import signal
+import time
 from types import FrameType
 from typing import Any
 
-from django.core.cache import cache
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
-from django.utils import timezone
 
 from hospient import engines
 from integrations import tasks, turns
 from integrations.garbage import spare_garbage_collection
 from integrations.sync import runner
+from monitoring.models import Heartbeat
 from webhooks import tasks as webhook_tasks
 
 logger = logging.getLogger("hospient.worker")
 
 TICK_SECONDS = 1.0
+BEAT_SECONDS = 5.0
 STOP_SECONDS = 30
 """A deployment gives a worker this long to finish or hand back what it has in hand."""
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, threads: int, **options: Any) -> None:
         self.asked = False
+        self.beaten_at = -BEAT_SECONDS
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
         spare_garbage_collection()
@@ -51,7 +53,9 @@ class Command(BaseCommand):
 
     def tick(self, engine: engines.Engine) -> None:
         """Look for what is due, and whose turn it is. Every worker does; the rows see to it that nothing is done twice."""
-        cache.set("worker_seen_at", timezone.now().isoformat(), timeout=600)
+        if time.monotonic() - self.beaten_at >= BEAT_SECONDS:
+            Heartbeat.beat(Heartbeat.WORKER)
+            self.beaten_at = time.monotonic()
         tasks.schedule_due()
         runner.close_lost_reads()
         turns.hand_out([*tasks.due_jobs(), *webhook_tasks.due_jobs()], tasks.at_work())
