@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet, Sum, Window
+from django.db.models import Count, F, Q, Sum, Window
 from django.db.models.functions import RowNumber, TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
@@ -22,17 +22,17 @@ from integrations.admin.display import (
     KINDS,
     OPERATION,
     RUN,
-    STATUS,
     environment_badge,
     manifest_of,
     standing_problem,
-    state_in_words,
 )
 from integrations.admin.outbox import operation_label, operation_problem
-from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RejectedRecord, RunMode, RunStatus, SyncRun
+from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunMode, RunStatus, SyncRun
 from integrations.services import registry, service_for
 from integrations.services.manifest import Kind
-from webhooks.models import EventStatus, WebhookEvent
+from monitoring import house
+from monitoring.health import Cure, Health, State, judge
+from monitoring.summary import summarise
 
 DAYS = 14
 TRACKED_RUNS = 24
@@ -46,18 +46,20 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what `templates/admin/index.html` shows."""
     integrations = list(visible(Integration.objects.select_related("hotel"), request.user))
     runs = recent_runs(integrations)
-    counts = problem_counts(integrations)
-    cards = [card(request, row, runs[row.pk], counts[row.pk]) for row in integrations]
-    cards.sort(key=lambda shown: (-shown["urgency"], shown["integration"].hotel.name, shown["integration"].provider_name))
+    judged = judge(integrations)
+    checks = house.look()
+    cards = [card(request, row, runs[row.pk], judged[row.pk]) for row in integrations]
+    cards.sort(key=lambda shown: (shown["urgency"], shown["integration"].hotel.name, shown["integration"].provider_name))
     waiting = visible(Operation.objects.filter(status__in=STUCK), request.user, "integration__hotel")
     context |= {
         "title": "Dashboard",
         "cards": cards,
-        "headline": headline(cards),
+        "headline": summarise(checks, [shown["health"] for shown in cards]),
+        "trouble": list(house.trouble(checks)),
         "may_connect": bool(reach(request, Role.MANAGER)),
         "has_hotels": bool(reach(request)),
         "waiting": [waiting_operation(operation) for operation in waiting.select_related("integration__hotel")[:WAITING]],
-        "waiting_count": sum(shown["stuck"] for shown in cards),
+        "waiting_count": sum(shown["health"].facts.dead + shown["health"].facts.unsettled for shown in cards),
         "chart": chart(integrations) if integrations else None,
     }
     return context
@@ -79,47 +81,34 @@ def recent_runs(integrations: Iterable[Integration]) -> dict[int, list[SyncRun]]
     return runs
 
 
-def problem_counts(integrations: Iterable[Integration]) -> dict[int, dict[str, int]]:
-    """Count what waits for a person at each integration."""
-    counts: dict[int, dict[str, int]] = defaultdict(lambda: {"stuck": 0, "rejected": 0, "dead_events": 0})
-    found: dict[str, QuerySet] = {
-        "stuck": Operation.objects.filter(status__in=STUCK),
-        "rejected": RejectedRecord.objects.filter(resolved_at__isnull=True),
-        "dead_events": WebhookEvent.objects.filter(status=EventStatus.DEAD),
-    }
-    for name, rows in found.items():
-        for row in rows.filter(integration__in=integrations).order_by().values("integration_id").annotate(number=Count("id")):
-            counts[row["integration_id"]][name] = row["number"]
-    return counts
-
-
 # --- one card ------------------------------------------------------------------------------------------------------------------
 
 
-def card(request: HttpRequest, row: Integration, runs: list[SyncRun], counts: dict[str, int]) -> dict[str, Any]:
+def card(request: HttpRequest, row: Integration, runs: list[SyncRun], health: Health) -> dict[str, Any]:
     """Return what one integration's card shows."""
     manifest = manifest_of(row)
-    broken = row.status == IntegrationStatus.ERROR
     open_run = next((run for run in reversed(runs) if run.is_open), None)
+    facts = health.facts
     return {
         "integration": row,
         "vendor": manifest.name if manifest else row.provider,
         "kind": KINDS[Kind(row.integration_type)],
         "badge": environment_badge(row),
-        "status": "warning" if row.status == IntegrationStatus.ACTIVE and any(counts.values()) else STATUS[row.status],
-        "words": state_in_words(row, has_waiting=any(counts.values())),
-        "problem": standing_problem(row),
-        "last": local_time(row.last_sync_at, row.hotel),
-        "next": local_time(row.next_sync_at, row.hotel),
+        "health": health,
+        "problem": standing_problem(health),
+        "since": local_time(health.since, row.hotel),
+        "last": local_time(health.last_good, row.hotel),
+        "next": local_time(health.next_try, row.hotel),
         "track": [tick(run) for run in runs],
-        "button": next_step(request, row, open_run, counts["stuck"]),
+        "button": next_step(request, row, open_run, health),
         "url": reverse("admin:integrations_integration_change", args=[row.pk]),
-        "urgency": 3 * broken + 2 * bool(counts["stuck"]) + bool(counts["rejected"] or counts["dead_events"]),
-        "broken": broken,
+        "urgency": list(State).index(health.state),
+        "stuck": facts.dead + facts.unsettled,
+        "rejected": facts.rejected,
+        "dead_events": facts.dead_events,
         "stuck_url": rows_of(row, "integrations_operation"),
         "rejected_url": rows_of(row, "integrations_rejectedrecord"),
         "dead_events_url": rows_of(row, "webhooks_webhookevent"),
-        **counts,
     }
 
 
@@ -133,8 +122,8 @@ def tick(run: SyncRun) -> dict[str, str]:
     return {"colour": colour, "url": reverse("admin:integrations_syncrun_change", args=[run.pk]), "title": f"{run.stream}: {run.summary}"}
 
 
-def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, stuck: int) -> dict[str, Any]:
-    """Return the one button of a card: the next sensible thing this user may do."""
+def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, health: Health) -> dict[str, Any]:
+    """Return the one button of a card: what cures it, if this user may do that, or the next sensible thing."""
 
     def to(name: str) -> str:
         return reverse(f"admin:integrations_integration_{name}", args=[row.pk])
@@ -142,31 +131,30 @@ def next_step(request: HttpRequest, row: Integration, open_run: SyncRun | None, 
     operator = row.hotel_id in reach(request, Role.OPERATOR)
     manager = row.hotel_id in reach(request, Role.MANAGER)
     streams = service_for(row).streams() if row.provider in registry.providers() else ()
-    if open_run:
+    if open_run and health.cure in (Cure.NOTHING, Cure.SYNC):
         return {"label": "See progress", "url": reverse("admin:integrations_syncrun_change", args=[open_run.pk])}
-    if row.status == IntegrationStatus.INACTIVE and manager:
-        return {"label": "Start again", "post": to("status"), "fields": {"status": IntegrationStatus.ACTIVE.value}}
-    if row.status == IntegrationStatus.ERROR and operator:
-        return {"label": "Test the connection", "post": to("test")}
-    if stuck:
-        return {"label": "Look at the operations", "url": rows_of(row, "integrations_operation")}
-    if row.status == IntegrationStatus.ACTIVE and row.last_sync_at is None and streams and operator:
+    cures: dict[Cure, dict[str, Any] | None] = {
+        Cure.ENTER_CREDENTIALS: {"label": "Enter new credentials", "url": to("settings")} if manager else None,
+        Cure.CHANGE_SETTINGS: {"label": "Change the settings", "url": to("settings")} if manager else None,
+        Cure.TURN_ON: {"label": "Switch on", "post": to("status"), "fields": {"status": IntegrationStatus.ACTIVE.value}}
+        if manager
+        else None,
+        Cure.TEST: {"label": "Test the connection", "post": to("test")} if operator else None,
+        Cure.LOOK_AT_OPERATIONS: {"label": "Look at the operations", "url": rows_of(row, "integrations_operation")},
+        Cure.LOOK_AT_EVENTS: {"label": "Look at the webhooks", "url": rows_of(row, "webhooks_webhookevent")},
+        Cure.LOOK_AT_RUN: {"label": "Look at the sync", "url": reverse("admin:integrations_syncrun_change", args=[health.run_id or 0])},
+        Cure.SYNC: sync_button(to("sync"), row, health) if operator else None,
+    }
+    if button := cures.get(health.cure):
+        return button
+    if health.state == State.WORKING and row.last_sync_at is None and streams and operator:
         return {"label": "Sync now", "post": to("sync"), "fields": {"stream": streams[0].name}}
     return {"label": "Open", "url": to("change"), "quiet": True}
 
 
-def headline(cards: list[dict[str, Any]]) -> dict[str, str]:
-    """Answer the first question of the page in one sentence."""
-    broken = [shown for shown in cards if shown["broken"]]
-    stuck = sum(shown["stuck"] for shown in cards)
-    if broken:
-        names = ", ".join(shown["integration"].provider_name for shown in broken[:3])
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        verb = "needs" if len(broken) == 1 else "need"
-        return {"colour": "danger", "text": f"{names}{more} {verb} attention."}
-    if stuck:
-        return {"colour": "warning", "text": f"{stuck} operation waits for you." if stuck == 1 else f"{stuck} operations wait for you."}
-    return {"colour": "success", "text": "Everything works."}
+def sync_button(address: str, row: Integration, health: Health) -> dict[str, Any] | None:
+    stream = next((run.stream for run in health.facts.failed_runs if run.pk == health.run_id), None)
+    return {"label": "Sync now", "post": address, "fields": {"stream": stream}} if stream else None
 
 
 def waiting_operation(operation: Operation) -> dict[str, Any]:

@@ -8,8 +8,11 @@ class MonitoringConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from integrations.health import set_judge
         from monitoring import house, metrics
-        from webhooks import health
+        from monitoring.health import judge
+        from webhooks.health import look_at_house
 
         metrics.register()
-        health.look_at_house.append(house.told)
+        set_judge(judge)
+        look_at_house[:] = [house.told]

@@ -1,9 +1,10 @@
 """How the house itself is: worker, schedule, database, shared cache, disk, clock. Each was looked at, or is said not to be well."""
 
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,8 @@ from monitoring.words import ago, counted
 WORKER_SILENT = timedelta(seconds=60)
 SCHEDULE_BEHIND = timedelta(minutes=10)
 CLOCK_OFF = timedelta(seconds=30)
+CACHE_LOOK_SECONDS = 5.0
+"""A cache that took something so lately is not written to again: every page of the console looks."""
 DISK_FREE = 200_000_000
 """Bytes. With less a database soon refuses what is written."""
 
@@ -37,11 +40,21 @@ class Check:
 
 
 def look() -> list[Check]:
-    """Look at everything. Never raises: what cannot be looked at is not well."""
-    checks = [_database()]
-    if not checks[0].is_well:
-        return checks
-    return [*checks, *(found for check in (_migrations, _cache, _disk, _clock, _worker, _schedule) if (found := _safely(check)))]
+    """Look at everything. Never raises: without a database, or without its tables, the rest cannot be looked at, and these say why."""
+    try:
+        checks = [_database(), _migrations()]
+        seen = dict(Heartbeat.objects.values_list("name", "seen_at")) if checks[1].is_well else {}
+        return [*checks, *([_cache(), _disk(), _clock(seen), _worker(seen), _schedule()] if checks[1].is_well else [])]
+    except DatabaseError:
+        return [
+            Check(
+                name="database",
+                is_well=False,
+                stops_requests=True,
+                sentence="The database does not answer.",
+                todo="Start it, and look whether DATABASE_URL is right.",
+            )
+        ]
 
 
 def trouble(checks: list[Check]) -> Iterator[Check]:
@@ -55,25 +68,9 @@ def told() -> tuple[bool, dict[str, str]]:
     return not any(check.stops_requests for check in found), {check.name: check.sentence for check in found}
 
 
-def _safely(check: Callable[[], Check]) -> Check:
-    try:
-        return check()
-    except DatabaseError:
-        return Check(name=check.__name__.strip("_"), is_well=False, sentence="It could not be looked at: the database refused.")
-
-
 def _database() -> Check:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError:
-        return Check(
-            name="database",
-            is_well=False,
-            stops_requests=True,
-            sentence="The database does not answer.",
-            todo="Start it, and look whether DATABASE_URL is right.",
-        )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
     return Check(name="database", is_well=True, sentence="The database answers.")
 
 
@@ -97,23 +94,28 @@ def _migrations() -> Check:
     )
 
 
+_cache_well_at = -CACHE_LOOK_SECONDS
+
+
 def _cache() -> Check:
     """Write and read: on the default installation the cache is a table, and a full disk shows here first."""
-    key, value = "monitoring:probe", uuid4().hex
-    try:
-        cache.set(key, value, 60)
-        is_well = cache.get(key) is not None  # another process may have written since
-    except Exception:  # a database, Redis or its socket: each has errors of its own
-        is_well = False
-    if is_well:
-        return Check(name="cache", is_well=True, sentence="The shared cache takes what is written.")
-    return Check(
-        name="cache",
-        is_well=False,
-        stops_requests=True,
-        sentence="Nothing can be written to the shared cache, which counts sign-ins and refusals.",
-        todo="Start Redis, or, without REDIS_URL, look whether the database's disk is full and run manage.py migrate.",
-    )
+    global _cache_well_at
+    if time.monotonic() - _cache_well_at >= CACHE_LOOK_SECONDS:
+        try:
+            cache.set("monitoring:probe", uuid4().hex, 60)
+            is_well = cache.get("monitoring:probe") is not None  # another process may have written since
+        except Exception:  # a database, Redis or its socket: each has errors of its own
+            is_well = False
+        if not is_well:
+            return Check(
+                name="cache",
+                is_well=False,
+                stops_requests=True,
+                sentence="Nothing can be written to the shared cache, which counts sign-ins and refusals.",
+                todo="Start Redis, or, without REDIS_URL, look whether the database's disk is full and run manage.py migrate.",
+            )
+        _cache_well_at = time.monotonic()
+    return Check(name="cache", is_well=True, sentence="The shared cache takes what is written.")
 
 
 def _disk() -> Check:
@@ -134,17 +136,16 @@ def _disk() -> Check:
     )
 
 
-def _clock() -> Check:
+def _clock(seen: Mapping[str, datetime]) -> Check:
     """Compare with the other clocks we can see: the database's, and that of whoever wrote the last sign of life."""
     now = timezone.now()
-    seen = list(Heartbeat.objects.values_list("seen_at", flat=True))
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             seen_now = cursor.fetchone()[0]
         if abs(seen_now - now) > CLOCK_OFF:
             return _clocks_differ(abs(seen_now - now))
-    ahead = max((moment - now for moment in seen), default=timedelta())
+    ahead = max((moment - now for moment in seen.values()), default=timedelta())
     if ahead > CLOCK_OFF:
         return _clocks_differ(ahead)
     return Check(name="clock", is_well=True, sentence="The clocks of this server agree with those it can see.")
@@ -159,8 +160,8 @@ def _clocks_differ(by: timedelta) -> Check:
     )
 
 
-def _worker() -> Check:
-    seen_at = Heartbeat.objects.filter(name=Heartbeat.WORKER).values_list("seen_at", flat=True).first()
+def _worker(seen: Mapping[str, datetime]) -> Check:
+    seen_at = seen.get(Heartbeat.WORKER)
     todo = "Start it: manage.py worker, or the service of that name."
     if seen_at is None:
         return Check(

@@ -8,10 +8,21 @@ from django.urls import reverse
 from django.utils import timezone
 
 from hotels.models import Hotel, Role
+from integrations.exceptions import AuthenticationFailed
 from integrations.models import Integration, Operation, OperationStatus, RejectedRecord, RunStatus, SyncRun
+from integrations.sync import health
 from integrations.tests.conftest import Connect
 from integrations.tests.console import sign_in
+from monitoring.health import State
+from monitoring.models import Heartbeat
 from webhooks.models import EventStatus, WebhookEvent
+
+BROKEN = {
+    "status": "error",
+    "failing_since": timezone.now(),
+    "last_error": "What it said is no JSON.",
+    "last_error_code": "unexpected_response",
+}
 
 
 def board(hotel: Hotel, role: Role = Role.MANAGER) -> Any:
@@ -29,26 +40,37 @@ def test_a_hotel_without_integrations_is_told_how_to_begin(hotel: Hotel) -> None
     assert "A manager of your hotel can connect its systems" in board(hotel, Role.VIEWER).content.decode()
 
 
-def test_it_says_when_everything_works(hotel: Hotel, connect: Connect) -> None:
+def test_it_says_that_everything_works_when_each_was_looked_at(hotel: Hotel, connect: Connect) -> None:
     connect(hotel)
+    page = board(hotel).content.decode()
+    assert "Everything works." not in page
+    assert "No worker has run yet" in page
+    Heartbeat.beat(Heartbeat.WORKER)
     answer = board(hotel)
     assert "Everything works." in answer.content.decode()
-    assert cards(answer)["Stub"]["words"] == "Works"
+    assert cards(answer)["Stub"]["health"].state == State.WORKING
+
+
+def test_a_worker_that_died_is_the_first_thing_one_sees(hotel: Hotel, connect: Connect) -> None:
+    connect(hotel)
+    Heartbeat.objects.create(name=Heartbeat.WORKER, seen_at=timezone.now() - timedelta(hours=30))
+    answer = board(hotel)
+    assert answer.context["headline"].sentence.startswith("The worker has been silent for 30 hours")
+    assert "manage.py worker" in answer.context["headline"].todo
 
 
 def test_what_is_broken_comes_first_in_words_with_what_to_do(hotel: Hotel, connect: Connect) -> None:
     connect(hotel, provider_name="Alpha")
-    connect(hotel, provider_name="Zeta")
-    hint = "Check the credentials, test the connection, then try again."
-    Integration.objects.filter(provider_name="Zeta").update(
-        status="error", last_error=f"The vendor refused the credentials. {hint}", error_count=2
-    )
+    zeta = connect(hotel, provider_name="Zeta")
+    Heartbeat.beat(Heartbeat.WORKER)
+    health.failed(zeta.pk, AuthenticationFailed())
     answer = board(hotel)
     page = answer.content.decode()
     assert list(cards(answer)) == ["Zeta", "Alpha"]
-    assert "Zeta needs attention." in page
+    assert "Zeta has not worked for less than a minute. It needs a person." in page
     assert cards(answer)["Zeta"]["problem"].why == "The vendor refused the credentials."
-    assert cards(answer)["Zeta"]["problem"].todo == hint
+    assert cards(answer)["Zeta"]["problem"].todo == AuthenticationFailed.hint
+    assert cards(answer)["Zeta"]["button"]["label"] == "Enter new credentials"
 
 
 def test_a_sandbox_cannot_be_missed(hotel: Hotel, connect: Connect) -> None:
@@ -64,9 +86,14 @@ def test_a_sandbox_cannot_be_missed(hotel: Hotel, connect: Connect) -> None:
         ({}, Role.OPERATOR, "Sync now"),
         ({}, Role.VIEWER, "Open"),
         ({"last_sync_at": timezone.now()}, Role.MANAGER, "Open"),
-        ({"status": "error"}, Role.OPERATOR, "Test the connection"),
-        ({"status": "error"}, Role.VIEWER, "Open"),
-        ({"status": "inactive"}, Role.MANAGER, "Start again"),
+        (BROKEN, Role.MANAGER, "Test the connection"),
+        (BROKEN, Role.OPERATOR, "Test the connection"),
+        (BROKEN, Role.VIEWER, "Open"),
+        (BROKEN | {"last_error_code": "credentials_missing"}, Role.MANAGER, "Enter new credentials"),
+        (BROKEN | {"last_error_code": "egress_blocked"}, Role.MANAGER, "Change the settings"),
+        (BROKEN | {"last_error_code": "egress_blocked"}, Role.OPERATOR, "Open"),
+        ({"last_success_at": None}, Role.OPERATOR, "Test the connection"),
+        ({"status": "inactive"}, Role.MANAGER, "Switch on"),
         ({"status": "inactive"}, Role.OPERATOR, "Open"),
     ],
 )
@@ -82,6 +109,7 @@ def test_an_open_run_and_stuck_operations_lead_there(hotel: Hotel, connect: Conn
     integration = connect(hotel)
     Operation.objects.create(integration=integration, name="void_check", idempotency_key="k", status=OperationStatus.UNKNOWN)
     assert cards(board(hotel))["Stub"]["button"]["label"] == "Look at the operations"
+    Operation.objects.all().delete()
     run = SyncRun.objects.create(integration=integration, stream="menus", status=RunStatus.RUNNING)
     assert cards(board(hotel))["Stub"]["button"]["url"] == reverse("admin:integrations_syncrun_change", args=[run.pk])
 
@@ -100,7 +128,8 @@ def test_what_waits_for_a_person_is_counted_in_cards_and_side_bar(hotel: Hotel, 
     WebhookEvent.objects.create(integration=integration, event_id="e", body=b"{}", received_at=timezone.now(), status=EventStatus.DEAD)
     answer = board(hotel)
     card = cards(answer)["Stub"]
-    assert (card["stuck"], card["rejected"], card["dead_events"], card["words"]) == (2, 1, 1, "Something waits for you")
+    assert (card["stuck"], card["rejected"], card["dead_events"]) == (2, 1, 1)
+    assert card["health"].state == State.NEEDS_PERSON
     assert {entry["status"] for entry in answer.context["waiting"]} == {"Dead", "Outcome unknown"}
     badges = {item["title"]: item.get("badge") for group in answer.context["sidebar_navigation"] for item in group["items"]}
     assert (badges["Operations"], badges["Rejected records"], badges["Conflicts"]) == ("2", "1", None)
@@ -144,5 +173,5 @@ def test_the_page_takes_as_many_queries_for_many_integrations_as_for_one(
         SyncRun.objects.create(integration=integration, stream="menus", status=RunStatus.SUCCEEDED)
         Operation.objects.create(integration=integration, name="void_check", idempotency_key="k", status=OperationStatus.DEAD)
     client = sign_in(Role.MANAGER, hotel)
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(25):
         client.get(reverse("admin:index"))

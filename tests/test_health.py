@@ -1,42 +1,98 @@
 """What load balancers and Prometheus ask."""
 
+import shutil
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
 from django.test import Client
+from django.utils import timezone
 
-from hospient import health
+from hotels.models import Hotel
+from integrations.models import Integration
+from integrations.tests.conftest import Connect
+from monitoring import house
+from monitoring.models import Heartbeat
 
 
-def test_the_process_answers_without_a_database(client: Client) -> None:
-    assert client.get("/healthz").json() == {"status": "ok"}
+@pytest.fixture
+def worker(db: None) -> None:
+    Heartbeat.beat(Heartbeat.WORKER)
+
+
+def away(*_: Any) -> Any:
+    raise DatabaseError("connection to server at 10.0.0.5 refused")
+
+
+@pytest.mark.django_db
+class TestLiveness:
+    def test_the_process_answers_and_says_how_the_house_is(self, client: Client, worker: None) -> None:
+        assert client.get("/healthz", REMOTE_ADDR="203.0.113.9").json() == {"status": "ok", "house": "well"}
+
+    def test_without_a_database_it_answers_all_the_same(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connection, "cursor", away)
+        answer = client.get("/healthz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok", "house": {"database": "The database does not answer."}})
+        assert b"10.0.0.5" not in answer.content
+
+    def test_who_may_read_metrics_is_told_how_many_work(self, client: Client, worker: None, hotel: Hotel, connect: Connect) -> None:
+        connect(hotel)
+        assert client.get("/healthz").json()["integrations"] == {"working": 1}
+        assert "integrations" not in client.get("/healthz", REMOTE_ADDR="203.0.113.9").json()
 
 
 @pytest.mark.django_db
 class TestReadiness:
-    def test_ready_when_the_database_has_the_tables_this_code_expects(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(health, "_is_migrated", lambda: True)
-        assert client.get("/readyz").json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
+    def test_ready_when_everything_was_looked_at_and_is_well(self, client: Client, worker: None) -> None:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        assert answer.json()["checks"] == dict.fromkeys(("database", "migrations", "cache", "disk", "clock", "worker", "schedule"), "ok")
 
     def test_unready_while_migrations_are_missing(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(health, "_migrated", False)
+        monkeypatch.setattr(house, "_migrated", False)
         monkeypatch.setattr("django.db.migrations.executor.MigrationExecutor.migration_plan", lambda self, targets: ["one"])
         answer = client.get("/readyz")
-        assert answer.status_code == 503
+        assert (answer.status_code, answer.json()["status"]) == (503, "unready")
         assert "migrate" in answer.json()["checks"]["migrations"]
 
     def test_unready_while_the_database_is_away(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        def away() -> Any:
-            raise DatabaseError("connection to server at 10.0.0.5 refused")
-
         monkeypatch.setattr(connection, "cursor", away)
         answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["checks"]) == (503, {"database": "unreachable"})
+        assert (answer.status_code, set(answer.json()["checks"])) == (503, {"database"})
         assert b"10.0.0.5" not in answer.content
-        assert client.get("/healthz").status_code == 200
+
+    def test_unready_without_the_table_of_the_cache(self, client: Client, worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(house, "_cache_well_at", -house.CACHE_LOOK_SECONDS)
+        monkeypatch.setattr(type(house.cache._connections[house.cache._alias]), "set", away)
+        for address, status in (("/readyz", "unready"), ("/api/webhooks/health", "unavailable")):
+            answer = client.get(address)
+            assert (answer.status_code, answer.json()["status"]) == (503, status)
+
+    def test_unready_on_a_full_disk(self, client: Client, worker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        usage = shutil.disk_usage("/")._replace(free=house.DISK_FREE - 1)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert "200 MB" in answer.json()["checks"]["disk"]
+
+    @pytest.mark.parametrize(("age", "status"), [(50, "ok"), (70, "degraded"), (30 * 3600, "degraded"), (-40, "degraded")])
+    def test_a_dead_worker_and_a_wrong_clock_are_told_and_stop_nobody(self, client: Client, db: None, age: int, status: str) -> None:
+        Heartbeat.objects.create(name=Heartbeat.WORKER, seen_at=timezone.now() - timedelta(seconds=age))
+        for address in ("/readyz", "/api/webhooks/health"):
+            answer = client.get(address)
+            assert (answer.status_code, answer.json()["status"]) == (200, status)
+
+    def test_a_schedule_that_is_behind_is_told(self, client: Client, worker: None, hotel: Hotel, connect: Connect) -> None:
+        integration = connect(hotel, sync_settings={"auto_sync": True})
+        for minutes, status in ((9, "ok"), (11, "degraded")):
+            Integration.objects.filter(pk=integration.pk).update(next_sync_at=timezone.now() - timedelta(minutes=minutes))
+            assert client.get("/readyz").json()["status"] == status
+        Integration.objects.filter(pk=integration.pk).update(status="inactive")
+        assert client.get("/readyz").json()["status"] == "ok"
 
 
+@pytest.mark.django_db
 class TestMetrics:
     def test_this_machine_may_read_them(self, client: Client) -> None:
         client.get("/healthz")
@@ -55,3 +111,11 @@ class TestMetrics:
 
     def test_a_proxy_nobody_told_us_about_opens_nothing(self, client: Client) -> None:
         assert client.get("/metrics", headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 404
+
+    def test_they_say_what_the_console_says(self, client: Client, hotel: Hotel, connect: Connect) -> None:
+        connect(hotel)
+        page = client.get("/metrics").content.decode()
+        assert 'hospient_house_well{check="worker"} 0.0' in page
+        assert 'hospient_house_well{check="database"} 1.0' in page
+        assert 'hospient_integrations{state="working"} 1.0' in page
+        assert 'hospient_integrations{state="needs_person"} 0.0' in page

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -18,12 +17,12 @@ from pygments.lexers.data import JsonLexer
 
 from hotels.admin.base import colours
 from integrations import exceptions
-from integrations.models import ConflictWinner, Integration, IntegrationStatus, LogStatus, OperationStatus, RunStatus
+from integrations.health import Health
+from integrations.models import ConflictWinner, Integration, LogStatus, OperationStatus, RunStatus
 from integrations.security.redaction import redact
 from integrations.services import registry
 from integrations.services.manifest import Kind, Manifest
 
-STATUS = colours(IntegrationStatus, active="success", error="danger", testing="info")
 RUN = colours(RunStatus, queued="info", running="info", succeeded="success", partial="warning", failed="danger")
 LOG = colours(LogStatus, success="success", failed="danger", partial="warning", pending="info")
 OPERATION = colours(OperationStatus, pending="info", sending="info", unknown="warning", done="success", dead="danger")
@@ -60,17 +59,6 @@ def manifest_of(integration: Integration) -> Manifest | None:
     return provider.manifest if provider else None
 
 
-def state_in_words(integration: Integration, *, has_waiting: bool = False) -> str:
-    """Say the state in words: colour alone tells nothing to many people."""
-    if integration.status == IntegrationStatus.ERROR:
-        return "Needs attention"
-    if integration.status == IntegrationStatus.INACTIVE:
-        return "Paused"
-    if integration.status == IntegrationStatus.TESTING:
-        return "Being tried out"
-    return "Something waits for you" if has_waiting else "Works"
-
-
 def is_called(manifest: Manifest) -> bool:
     """Say whether the vendor may call us, so that there is an address and a secret to give it: in its own way, or in ours, which any
     system can be taught. One that is polled does not."""
@@ -89,15 +77,9 @@ class Problem:
     todo: str
 
 
-def _errors(base: type[exceptions.HospientError] = exceptions.HospientError) -> Iterator[type[exceptions.HospientError]]:
-    for error in base.__subclasses__():
-        yield error
-        yield from _errors(error)
-
-
 def hint_for(code: str) -> str:
     """Return what an error's class says to do about it."""
-    return next((error.hint for error in _errors() if error.code == code and error.hint), "")
+    return exceptions.class_of(code).hint
 
 
 def problem(what: str, *, why: str, code: str = "", hint: str = "") -> Problem | None:
@@ -113,11 +95,12 @@ def in_words(error: exceptions.HospientError) -> str:
     return " ".join(error.errors.values()) if isinstance(error, exceptions.InvalidInput) else str(error)
 
 
-def standing_problem(integration: Integration) -> Problem | None:
-    """Word what is wrong with an integration now. Its last error is one text; what it says to do stands at the end of it."""
-    text = integration.last_error
-    hint = next((error.hint for error in _errors() if error.hint and text.endswith(error.hint)), "")
-    return problem(f"{integration.provider_name} needs attention.", why=text.removesuffix(hint).strip(), hint=hint) if text else None
+def standing_problem(health: Health) -> Problem | None:
+    """Word what is wrong with an integration now; None where all is well."""
+    if health.state.is_well or not (health.why or health.todo):
+        return None
+    todo = health.todo or "Nothing: it goes on by itself."
+    return Problem(what=health.sentence, why=health.why, todo=todo)
 
 
 # --- vendors' JSON -------------------------------------------------------------------------------------------------------------

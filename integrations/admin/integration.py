@@ -21,22 +21,21 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from hotels.admin.base import HotelAdmin, HotelFilter, local_day, local_time, state_column
+from hotels.admin.base import HotelAdmin, HotelFilter, label, local_day, local_time
 from hotels.models import Role
 from integrations.admin import calls, connection
 from integrations.admin.display import (
     KINDS,
     RUN,
-    STATUS,
     environment_badge,
     in_words,
     is_called,
     manifest_of,
     standing_problem,
-    state_in_words,
 )
 from integrations.admin.history import history_of
 from integrations.exceptions import HospientError, InvalidInput
+from integrations.health import judge
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunMode, SyncRun, Trigger
 from integrations.services import service_for, setup
 from integrations.services.manifest import Kind, Manifest
@@ -46,7 +45,7 @@ from integrations.services.service import IntegrationService
 @admin.register(Integration)
 class IntegrationAdmin(HotelAdmin):
     add_role = change_role = delete_role = Role.MANAGER
-    list_display = ("name_and_vendor", "status_label", "environment_label", "hotel", "kind", "last_sync", "next_sync", "waiting")
+    list_display = ("name_and_vendor", "state_label", "environment_label", "hotel", "kind", "last_sync", "next_sync", "waiting")
     list_filter = (HotelFilter, ("status", ChoicesDropdownFilter), ("integration_type", ChoicesDropdownFilter))
     search_fields = ("provider_name", "provider", "hotel__name")
     search_help_text = "Search by name, vendor or hotel"
@@ -66,7 +65,17 @@ class IntegrationAdmin(HotelAdmin):
         manifest = manifest_of(row)
         return [row.provider_name, manifest.name if manifest else f"{row.provider} is not installed here"]
 
-    status_label = state_column("status", STATUS, "Status")
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Judge the rows of the page together."""
+        shown = super().get_changelist_instance(request)
+        judged = judge(shown.result_list)
+        for row in shown.result_list:
+            row.health = judged[row.pk]
+        return shown
+
+    @admin.display(description="State")
+    def state_label(self, row: Integration) -> SafeString:
+        return label(row.health.state.label, row.health.state.colour)
 
     @admin.display(description="Environment", ordering="environment")
     def environment_label(self, row: Integration) -> SafeString:
@@ -163,7 +172,7 @@ class IntegrationAdmin(HotelAdmin):
             messages.success(request, "The settings are saved.")
         else:
             self.log_addition(request, row, f"Connected. {form.fresh_credentials()}".strip())
-            messages.success(request, f"{row.provider_name} is connected. Sync it to bring its records.")
+            messages.success(request, f"{row.provider_name} is saved. The connection is tried at once; its state is below.")
         for warning in warnings:
             messages.warning(request, warning)
         return HttpResponseRedirect(self.address(row))
@@ -195,6 +204,7 @@ class IntegrationAdmin(HotelAdmin):
         if row is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         manifest = manifest_of(row)
+        health = judge([row])[row.pk]
         context = self.context(
             request,
             row,
@@ -202,9 +212,9 @@ class IntegrationAdmin(HotelAdmin):
             manifest=manifest,
             kind=KINDS[Kind(row.integration_type)],
             badge=environment_badge(row),
-            status=STATUS[row.status],
-            words=state_in_words(row),
-            problem=standing_problem(row),
+            health=health,
+            problem=standing_problem(health),
+            tone=health.state.colour,
             last=local_time(row.last_sync_at, row.hotel),
             next=local_time(row.next_sync_at, row.hotel),
             created=local_day(row.created_at, row.hotel),

@@ -15,6 +15,7 @@ from hotels.models import Hotel, Role
 from integrations.api import filters, serializers
 from integrations.api.base import IntegrationView
 from integrations.exceptions import InvalidInput, UnsupportedOperation
+from integrations.health import judge
 from integrations.models import Integration
 from integrations.services import service_for
 from integrations.services.inputs import SyncInput, read
@@ -62,12 +63,19 @@ def _stored(integration: Integration, warnings: list[str]) -> dict[str, Any]:
 class IntegrationsView(ListAPIView):
     """The integrations of your hotels."""
 
-    queryset = Integration.objects.prefetch_related("webhook_secrets")
+    queryset = Integration.objects.select_related("hotel").prefetch_related("webhook_secrets")
     serializer_class = serializers.IntegrationSerializer
     filterset_class = filters.IntegrationFilter
 
     def filter_queryset(self, queryset: QuerySet[Integration]) -> QuerySet[Integration]:
         return super().filter_queryset(access.visible(queryset, self.request.user))
+
+    def paginate_queryset(self, queryset: QuerySet[Integration]) -> list[Integration]:
+        self.shown = super().paginate_queryset(queryset)
+        return self.shown
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return super().get_serializer_context() | {"judged": judge(getattr(self, "shown", []))}
 
     @extend_schema(
         request=serializers.IntegrationInputSerializer,

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from hotels.api.serializers import GuestSerializer
 from hotels.models import Guest, GuestQuestion
 from integrations.exceptions import DecryptionFailed, InvalidInput
+from integrations.health import judge
 from integrations.models import (
     Conflict,
     ExternalReference,
@@ -40,7 +41,24 @@ class WebhookSecretSerializer(serializers.ModelSerializer):
         fields = ["key_id", "created_at", "expires_at", "is_active"]
 
 
+class HealthSerializer(serializers.Serializer):
+    """How an integration is. Said alike by the console, the commands and the metrics."""
+
+    state = serializers.ChoiceField(
+        choices=["needs_person", "waiting_for_vendor", "working_late", "not_tried", "working", "off"],
+        help_text="What a vendor refused for reasons of the hotel's business changes none of these.",
+    )
+    sentence = serializers.CharField()
+    why = serializers.CharField(help_text="The cause; empty where there is none.")
+    todo = serializers.CharField(help_text="What a person can do; empty where nothing is to be done.")
+    cure = serializers.CharField(help_text="The same as a code, such as enter_credentials.")
+    since = serializers.DateTimeField(allow_null=True)
+    last_good = serializers.DateTimeField(allow_null=True, help_text="When the vendor last did what was asked.")
+    next_try = serializers.DateTimeField(allow_null=True, help_text="When it is called next by itself; null: by hand.")
+
+
 class IntegrationSerializer(serializers.ModelSerializer):
+    health = serializers.SerializerMethodField()
     credentials = serializers.SerializerMethodField(
         help_text="What is set, in the vendor's order; never a secret. Null if it cannot be read: the encryption key or the vendor is gone."
     )
@@ -52,9 +70,15 @@ class IntegrationSerializer(serializers.ModelSerializer):
         model = Integration
         fields = [
             "id", "hotel_id", "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config",
-            "credentials", "webhook_url", "webhook_secrets", "sync_settings", "error_count", "last_error", "last_error_at",
-            "last_sync_at", "sync_status", "next_sync_at", "created_at", "updated_at",
+            "credentials", "webhook_url", "webhook_secrets", "sync_settings", "health", "error_count", "failing_since", "last_error",
+            "last_error_code", "last_error_hint", "last_error_at", "last_success_at", "last_sync_at", "sync_status", "next_sync_at",
+            "created_at", "updated_at",
         ]  # fmt: skip
+
+    @extend_schema_field(HealthSerializer)
+    def get_health(self, integration: Integration) -> dict[str, Any]:
+        judged = self.context.get("judged") or judge([integration])
+        return HealthSerializer(judged[integration.pk]).data
 
     @extend_schema_field(CredentialSerializer(many=True, allow_null=True))
     def get_credentials(self, integration: Integration) -> list[dict[str, Any]] | None:

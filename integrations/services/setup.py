@@ -1,5 +1,6 @@
 """Connecting a vendor and changing the connection: what may be stored, and what is said about it. Secrets go in, never out."""
 
+import json
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ def update_integration(
 def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) -> tuple[Integration, list[str]]:
     errors: dict[str, str] = {}
     before = _destinations(integration) if integration.pk else frozenset()
+    tried_with = _called_with(integration) if integration.pk else None
     _take_plain(integration, data, errors, partial=partial)
     slug = integration.provider
     manifest = registry.get(slug).manifest if slug in registry.providers() else None
@@ -88,7 +90,8 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
         integration.next_sync_at = schedule.next_sync_at(integration)
         if changed or moved:
             health.forget(integration)
-        integration.test_due_at = None if integration.status == IntegrationStatus.INACTIVE else timezone.now()
+        if changed or tried_with != _called_with(integration):
+            integration.test_due_at = timezone.now()
         # Only what is ours to change: a worker may have stored a fresh token or an outcome since the row was read.
         written = [*_WRITTEN, *(("credentials", "credentials_set_at") if changed else ()), *(health.KEPT if changed or moved else ())]
         integration.save(update_fields=None if integration.pk is None else written)
@@ -97,6 +100,12 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
         if (secret := data.get("webhook_secret")) and not _is_masked(secret):
             set_webhook_secret(integration, secret)
     return integration, warnings_for(integration)
+
+
+def _called_with(integration: Integration) -> tuple[Any, ...]:
+    """Return what a connection test would find something else with, beside the credentials."""
+    is_off = integration.status == IntegrationStatus.INACTIVE
+    return integration.provider, integration.environment, json.dumps(integration.config, sort_keys=True, default=str), is_off
 
 
 def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[str, str], *, partial: bool) -> None:

@@ -10,6 +10,7 @@ from hotels.tests.people import *  # noqa: F403
 from integrations.models import Integration, IntegrationType
 from integrations.services import registry
 from integrations.services.setup import create_integration
+from integrations.sync import health
 from integrations.tests.stub import StubProvider
 
 Connect = Callable[..., Integration]
@@ -26,10 +27,13 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> type[StubProvider]:
 
 @pytest.fixture
 def connect(stub: type[StubProvider]) -> Connect:
-    """Make an integration as the doors do."""
+    """Make an integration as the doors do, and have it tried and found to work."""
 
     def make(hotel: Hotel, kind: str = IntegrationType.POS, **more: Any) -> Integration:
         body = {"integration_type": kind, "provider": "stub", "credentials": {"access_token": "stub-access-token-4711"}}
-        return create_integration(hotel, body | more)[0]
+        integration = create_integration(hotel, body | more)[0]
+        health.succeeded(integration.pk)
+        integration.refresh_from_db()
+        return integration
 
     return make

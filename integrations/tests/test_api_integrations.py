@@ -183,7 +183,7 @@ class TestListing:
         for _ in range(8):
             connect(hotel, webhook_secret=WEBHOOK_SECRET)
         manager.get("/api/hotels")
-        with django_assert_max_num_queries(6):
+        with django_assert_max_num_queries(10):
             assert len(manager.get("/api/integrations").json()["results"]) == 8
 
     def test_the_catalogue_says_what_a_vendor_needs_and_offers(self, viewer: APIClient, stub: type[StubProvider]) -> None:

@@ -111,7 +111,7 @@ def test_rotate_keys_counts_dry_rotates_and_is_done(integration: Integration, se
 
 
 def test_the_lists_say_how_many(integration: Integration) -> None:
-    assert last_line("list_integrations") == "1 integrations"
+    assert last_line("list_integrations") == "1 integration"
     assert last_line("list_integrations", "--failed") == "0 integrations"
     assert last_line("list_integrations", "--hotel", "nowhere") == "0 integrations"
     assert last_line("list_providers") == "1 providers"

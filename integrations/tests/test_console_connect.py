@@ -166,7 +166,7 @@ def test_saving_connects_and_says_what_to_do_next(manager: Client, hotel: Hotel,
     assert integration.credentials.reveal() == {"access_token": TOKEN, "location_id": RESTAURANT}
     assert (integration.hotel, integration.provider, integration.environment) == (hotel, "square", "sandbox")
     assert integration.sync_settings == {"auto_sync": True, "sync_interval": "hourly", "conflict_rules": {"*": "vendor_wins"}}
-    assert "Sync it to bring its records." in answer.content.decode()
+    assert "The connection is tried at once" in answer.content.decode()
     assert integration.webhook_secrets.count() == 1
 
 

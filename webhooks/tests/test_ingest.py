@@ -17,6 +17,7 @@ from hotels.models import Hotel
 from integrations.models import Integration, IntegrationLog, IntegrationStatus, WebhookSecret
 from integrations.records import InboundEvent
 from integrations.services.manifest import Webhooks
+from monitoring.models import Heartbeat
 from webhooks.delivery import Delivery
 from webhooks.ingest import Ingest
 from webhooks.models import WebhookEvent
@@ -555,4 +556,8 @@ def test_rate_is_kept_and_tells_when_to_come_back(door: Door, connect: Connect, 
 
 def test_health_is_answered_without_signing_in(door: Door, hotel: Hotel) -> None:
     answer = door.post("/api/webhooks/health", b"", method="GET")
-    assert (answer.status, answer.json) == (200, {"status": "ok", "oldest_waiting_seconds": 0})
+    assert (answer.status, answer.json["status"]) == (200, "degraded")
+    assert "No worker has run yet" in answer.json["trouble"]["worker"]
+    Heartbeat.beat(Heartbeat.WORKER)
+    answer = door.post("/api/webhooks/health", b"", method="GET")
+    assert (answer.status, answer.json) == (200, {"status": "ok", "oldest_waiting_seconds": 0, "trouble": {}})
