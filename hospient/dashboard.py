@@ -26,10 +26,11 @@ from integrations.admin.display import (
     manifest_of,
     standing_problem,
 )
-from integrations.admin.outbox import operation_label, operation_problem
+from integrations.admin.outbox import operation_problem
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunMode, RunStatus, SyncRun
 from integrations.services import registry, service_for
 from integrations.services.manifest import Kind
+from integrations.services.outlook import label_of
 from monitoring import house
 from monitoring.health import Cure, Health, State, judge
 from monitoring.summary import summarise
@@ -159,7 +160,7 @@ def sync_button(address: str, row: Integration, health: Health) -> dict[str, Any
 
 def waiting_operation(operation: Operation) -> dict[str, Any]:
     return {
-        "label": operation_label(operation),
+        "label": label_of(operation),
         "status": operation.get_status_display(),
         "colour": OPERATION[operation.status],
         "problem": operation_problem(operation),

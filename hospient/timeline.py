@@ -13,8 +13,8 @@ from django.urls import NoReverseMatch, reverse
 from hotels.access import visible
 from hotels.admin.base import local_time
 from integrations.admin.display import ICONS, LOG, OPERATION, RUN
-from integrations.admin.outbox import operation_label
 from integrations.models import IntegrationLog, Operation, SyncRun
+from integrations.services.outlook import label_of
 from webhooks.models import WebhookEvent
 
 MOST = 200
@@ -79,7 +79,7 @@ def _run(row: SyncRun) -> Moment:
 
 def _operation(row: Operation) -> Moment:
     return Moment(
-        at=row.created_at, icon="outbox", title=operation_label(row), status=row.get_status_display(), colour=OPERATION[row.status],
+        at=row.created_at, icon="outbox", title=label_of(row), status=row.get_status_display(), colour=OPERATION[row.status],
         text=row.error_message or row.vendor_reference, integration=row.integration, url=_page("integrations_operation", row),
     )  # fmt: skip
 

@@ -119,7 +119,7 @@ class RetryableProviderError(ProviderError):
     """The vendor could not answer just now."""
 
     code = "provider_busy"
-    hint = "Nothing to do: it is tried again by itself."
+    # No hint: whether it is tried again, and when, the row says that was to be done (`services.outlook`).
     retryable = True
     of_connection = True
 
@@ -181,7 +181,7 @@ class CursorExpired(ProviderError):
     """The vendor no longer knows what changed since the last sync."""
 
     code = "cursor_expired"
-    hint = "Nothing to do: everything is read again and compared."
+    hint = "Sync again in full: everything is read and compared."
 
 
 class UnexpectedResponse(ProviderError):

@@ -77,12 +77,13 @@ def try_connection(integration_id: int) -> None:
         integration = due_tests().select_related("hotel").filter(pk=integration_id).first()
         if integration is None or stopping.is_set():
             return
+        due_at = integration.test_due_at
         try:
             service_for(integration, trigger=Trigger.SCHEDULE).test_connection()
         except HospientError:  # its vendor is no longer there
             logger.exception("test_failed integration=%s", integration_id)
         # A failure that may pass has set a later time; this one is settled.
-        Integration.objects.filter(pk=integration_id, test_due_at=integration.test_due_at).update(test_due_at=None)
+        Integration.objects.filter(pk=integration_id, test_due_at=due_at).update(test_due_at=None)
 
 
 # --- what is due ---------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.utils import timezone
 
+from hotels.words import ago, at, counted
 from integrations.exceptions import InvalidInput, RequestRejected, UnsupportedOperation, class_of
 from integrations.models import (
     Integration,
@@ -27,7 +28,6 @@ from integrations.models import (
 )
 from integrations.services import registry
 from integrations.sync.runner import DELETIONS_WAIT
-from monitoring.words import ago, at, counted
 from webhooks.models import EventStatus, WebhookEvent
 
 LATE_AFTER = timedelta(minutes=10)

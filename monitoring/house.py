@@ -14,9 +14,9 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from hotels.words import ago, counted
 from integrations.models import Integration, IntegrationStatus
 from monitoring.models import Heartbeat
-from monitoring.words import ago, counted
 
 WORKER_SILENT = timedelta(seconds=60)
 SCHEDULE_BEHIND = timedelta(minutes=10)

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from hotels.words import counted
 from monitoring.health import Health, State
 from monitoring.house import Check, trouble
-from monitoring.words import counted
 
 
 @dataclass(frozen=True, slots=True)

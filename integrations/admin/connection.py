@@ -14,7 +14,7 @@ from hotels.admin.base import local_day
 from hotels.models import Role
 from integrations.admin.display import KINDS, is_called, setup_page
 from integrations.admin.fields import aliases, form_field, humanise, is_secret
-from integrations.exceptions import HospientError, InvalidInput, RetryableProviderError
+from integrations.exceptions import HospientError, InvalidInput, class_of
 from integrations.models import Integration
 from integrations.services import registry, setup
 from integrations.services.manifest import Kind, Manifest
@@ -260,6 +260,9 @@ def told(outcome: TestOutcome | None) -> dict[str, Any]:
     if outcome is None:
         return {"outcome": None}
     details = [(humanise(name), value) for name, value in outcome.details.items()]
-    # Nothing repeats a test by itself, whatever the error says of calls that are.
-    hint = "" if outcome.hint == RetryableProviderError.hint else outcome.hint
-    return {"outcome": outcome, "details": details, "todo": hint or "Compare the fields with what the vendor shows, then test again."}
+    again = (
+        "Test again when the vendor answers."
+        if class_of(outcome.code).retryable
+        else "Compare the fields with what the vendor shows, then test again."
+    )
+    return {"outcome": outcome, "details": details, "todo": outcome.hint or again}

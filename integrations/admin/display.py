@@ -22,6 +22,7 @@ from integrations.models import ConflictWinner, Integration, LogStatus, Operatio
 from integrations.security.redaction import redact
 from integrations.services import registry
 from integrations.services.manifest import Kind, Manifest
+from integrations.services.outlook import Outlook
 
 RUN = colours(RunStatus, queued="info", running="info", succeeded="success", partial="warning", failed="danger")
 LOG = colours(LogStatus, success="success", failed="danger", partial="warning", pending="info")
@@ -90,6 +91,12 @@ def problem(what: str, *, why: str, code: str = "", hint: str = "") -> Problem |
     return Problem(what=what, why=why.removesuffix(hint).strip() or code.replace("_", " ").capitalize() + ".", todo=todo)
 
 
+def told(outlook: Outlook) -> Problem:
+    """Show what is said of a row: what happens next by itself stands before what a person can do."""
+    todo = " ".join(part for part in (outlook.next, outlook.todo) if part)
+    return Problem(what=outlook.what, why=outlook.why, todo=todo or "Nothing.")
+
+
 def in_words(error: exceptions.HospientError) -> str:
     """Return what a person is told of an error: for wrong input the sentences without the names of fields."""
     return " ".join(error.errors.values()) if isinstance(error, exceptions.InvalidInput) else str(error)
@@ -99,7 +106,7 @@ def standing_problem(health: Health) -> Problem | None:
     """Word what is wrong with an integration now; None where all is well."""
     if health.state.is_well or not (health.why or health.todo):
         return None
-    todo = health.todo or "Nothing: it goes on by itself."
+    todo = health.todo or "Nothing."
     return Problem(what=health.sentence, why=health.why, todo=todo)
 
 

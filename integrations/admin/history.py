@@ -7,8 +7,8 @@ from django.urls import reverse
 from hotels.admin.base import local_time
 from integrations.admin.differences import field_in_words, value_in_words
 from integrations.admin.display import LOG, OPERATION, RUN, WINNER
-from integrations.admin.outbox import operation_label
 from integrations.models import Conflict, Integration, IntegrationLog, Operation, RejectedRecord, SyncRun
+from integrations.services.outlook import label_of
 
 LATEST = 10
 """Rows in a tab; the lists have the rest."""
@@ -50,7 +50,7 @@ def _log(log: IntegrationLog) -> dict[str, Any]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     return {
-        "title": operation_label(operation),
+        "title": label_of(operation),
         "status": operation.get_status_display(),
         "colour": OPERATION[operation.status],
         "text": operation.error_message or operation.vendor_reference,

@@ -14,47 +14,21 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from hotels.admin.base import local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, OperationFilter, row_link
-from integrations.admin.display import OPERATION, Problem, in_words, manifest_of, pretty_json, problem
+from integrations.admin.display import OPERATION, Problem, in_words, pretty_json, told
 from integrations.exceptions import HospientError
 from integrations.models import Operation, OperationStatus, Trigger
-from integrations.services import service_for
-from integrations.services.manifest import Idempotency
+from integrations.services import outlook, service_for
 
 RETRYABLE = (OperationStatus.DEAD, OperationStatus.UNKNOWN, OperationStatus.PENDING)
 
 
-def operation_label(operation: Operation) -> str:
-    """Return what the manifest calls it: "Post a guest check"."""
-    manifest = manifest_of(operation.integration)
-    declared = manifest.operation(operation.name) if manifest else None
-    return declared.label if declared else operation.name.replace("_", " ").capitalize()
-
-
-def sends_again(operation: Operation) -> bool:
-    """Say whether trying again may do it twice: the outcome is unknown, and this vendor has no way to find out."""
-    manifest = manifest_of(operation.integration)
-    declared = manifest.operation(operation.name) if manifest else None
-    return operation.status == OperationStatus.UNKNOWN and declared is not None and declared.idempotency == Idempotency.NONE
-
-
 def operation_problem(operation: Operation) -> Problem | None:
-    label = operation_label(operation)
-    if operation.status == OperationStatus.UNKNOWN:
-        if sends_again(operation):
-            todo = "Look at the vendor whether it was done, and try again only if it was not."
-        elif operation.next_attempt_at:
-            todo = "Nothing yet: before anything is sent again, the vendor is asked whether it was done."
-        else:
-            todo = "Look at the vendor, or try again: what may have arrived is looked up before anything is sent."
-        why = operation.error_message or "The connection broke after the request had left us."
-        return Problem(what=f"“{label}” was sent, and no answer came back.", why=why, todo=todo)
-    if operation.status == OperationStatus.DEAD:
-        return problem(f"“{label}” was given up.", why=operation.error_message, code=operation.error_code or "error", hint=operation.hint)
-    if operation.status == OperationStatus.PENDING and operation.error_message:
-        return Problem(
-            what=f"“{label}” has not been done yet.", why=operation.error_message, todo="Nothing to do: it is tried again by itself."
-        )
-    return None
+    return None if operation.status == OperationStatus.DONE or not _is_told(operation) else told(outlook.of_operation(operation))
+
+
+def _is_told(operation: Operation) -> bool:
+    """What only waits for its first try is no problem."""
+    return operation.status in (OperationStatus.UNKNOWN, OperationStatus.DEAD) or bool(operation.error_message)
 
 
 @admin.register(Operation)
@@ -110,10 +84,10 @@ class OperationAdmin(HistoryAdmin):
                 "object": operation,
                 "title": "Try again?",
                 "back": back,
-                "label": operation_label(operation),
+                "label": outlook.label_of(operation),
                 "problem": operation_problem(operation),
                 "payload": pretty_json(operation.payload),
-                "resends": sends_again(operation),
+                "resends": outlook.sends_again(operation),
             }
             return TemplateResponse(request, "console/operation_retry.html", context)
         try:
@@ -128,11 +102,11 @@ class OperationAdmin(HistoryAdmin):
 
     @admin.display(description="What")
     def what(self, operation: Operation) -> SafeString:
-        return row_link(operation, operation_label(operation))
+        return row_link(operation, outlook.label_of(operation))
 
     @admin.display(description="What")
     def label(self, operation: Operation) -> str:
-        return operation_label(operation)
+        return outlook.label_of(operation)
 
     status_label = state_column("status", OPERATION, "State")
 
@@ -163,7 +137,7 @@ class OperationAdmin(HistoryAdmin):
 
 def outcome_sentence(operation: Operation) -> str:
     """Say in words what became of a operation."""
-    label = operation_label(operation)
+    label = outlook.label_of(operation)
     if operation.status == OperationStatus.DONE:
         reference = f" The vendor's reference is {operation.vendor_reference}." if operation.vendor_reference else ""
         return f"{label}: done.{reference}"

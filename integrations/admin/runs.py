@@ -16,8 +16,9 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from hotels.admin.base import ReadOnlyInline, local_time, state_column
 from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, StreamFilter, row_link
-from integrations.admin.display import RUN, Problem, pretty_json, problem
+from integrations.admin.display import RUN, Problem, pretty_json, told
 from integrations.models import Conflict, RejectedRecord, RunMode, RunStatus, StreamState, SyncRun
+from integrations.services import outlook
 from integrations.sync.runner import DELETIONS_WAIT, NOTHING_DELETED
 
 PATIENCE = timedelta(seconds=15)
@@ -33,18 +34,8 @@ def waits_for_worker(run: SyncRun) -> bool:
 
 
 def run_problem(run: SyncRun) -> Problem | None:
-    if run.status == RunStatus.PARTIAL and not run.error_message:
-        many = run.rejected_count != 1
-        waiting = run.rejected_records.filter(resolved_at=None).exists()
-        why, todo = "The reason stands beside each rejected record below.", "Correct {it} at the vendor, then try {it} again."
-        if not waiting:
-            why, todo = "A later sync took {it}, or refused {it} again.", "Nothing here: see the rejected records that still wait."
-        return Problem(
-            what=f"{run.rejected_count:,} {'records' if many else 'record'} could not be stored; everything else was.",
-            why=why.format(it="them" if many else "it"),
-            todo=todo.format(it="them" if many else "it"),
-        )
-    return problem(f"The sync of {run.stream.replace('_', ' ')} did not finish.", why=run.error_message, code=run.error_code, hint=run.hint)
+    is_told = run.status in (RunStatus.PARTIAL, RunStatus.FAILED) or (run.status == RunStatus.QUEUED and run.error_message)
+    return told(outlook.of_run(run)) if is_told else None
 
 
 def waiting_deletions(run: SyncRun) -> str:
@@ -81,7 +72,8 @@ def progress_of(run: SyncRun) -> dict[str, Any]:
 def sentence(run: SyncRun) -> str:
     """Say in words where the run stands."""
     if run.status == RunStatus.QUEUED and run.attempts:
-        return f"The vendor could not answer; it is tried again by itself (attempt {run.attempts + 1}). {run.summary} so far."
+        said = outlook.of_run(run)
+        return " ".join(part for part in (said.why, said.next, said.todo, f"{run.summary} so far.") if part)
     if run.status == RunStatus.QUEUED:
         return "Waiting for a worker to start it."
     if run.status == RunStatus.RUNNING:

@@ -24,7 +24,7 @@ class OfIntegration(IntegrationView):
 class SyncRunsView(OfIntegration, ListAPIView):
     """The runs of the integration's streams, newest first."""
 
-    queryset = SyncRun.objects.all()
+    queryset = SyncRun.objects.select_related("integration__hotel")
     serializer_class = serializers.SyncRunSerializer
     filterset_class = filters.SyncRunFilter
 
@@ -33,7 +33,7 @@ class SyncRunsView(OfIntegration, ListAPIView):
 class SyncRunView(OfIntegration, RetrieveAPIView):
     """How far a run is, and what it did."""
 
-    queryset = SyncRun.objects.all()
+    queryset = SyncRun.objects.select_related("integration__hotel")
     serializer_class = serializers.SyncRunSerializer
     lookup_url_kwarg = "run_id"
 
@@ -69,7 +69,7 @@ class ConflictsView(OfIntegration, ListAPIView):
 class OperationsView(OfIntegration, ListAPIView):
     """What was posted to the vendor, newest first."""
 
-    queryset = Operation.objects.all()
+    queryset = Operation.objects.select_related("integration__hotel")
     serializer_class = serializers.OperationSerializer
     filterset_class = filters.OperationFilter
 
@@ -78,7 +78,7 @@ class OperationsView(OfIntegration, ListAPIView):
 class OperationView(OfIntegration, RetrieveAPIView):
     """How an operation stands."""
 
-    queryset = Operation.objects.all()
+    queryset = Operation.objects.select_related("integration__hotel")
     serializer_class = serializers.OperationSerializer
     lookup_url_kwarg = "operation_id"
 

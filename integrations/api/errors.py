@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from hotels.api.parsers import body_too_large
 from integrations import exceptions
 from integrations.models import Operation
+from integrations.services.outlook import of_operation
 from integrations.transport import correlation
 
 STATUSES: dict[type[exceptions.HospientError], int] = {
@@ -72,7 +73,7 @@ class Refusal(APIException):
         self.status_code = status_of(type(error))
         if isinstance(error, exceptions.RequestRejected) and error.status == 404:
             self.status_code = 404  # the vendor has no such thing
-        self.hint = error.hint
+        self.hint = error.hint or ("Ask again: nothing repeats a request by itself that was refused here." if error.retryable else "")
         if isinstance(error, exceptions.RetryableProviderError) and error.retry_at:
             self.wait = max(1, math.ceil((error.retry_at - timezone.now()).total_seconds()))
 
@@ -83,7 +84,7 @@ class OperationFailed(APIException):
     def __init__(self, operation: Operation) -> None:
         super().__init__(operation.error_message or "The vendor could not do it.", operation.error_code or "provider_error")
         self.status_code = _STATUS_BY_CODE.get(operation.error_code, 502)
-        self.hint = operation.hint
+        self.hint = of_operation(operation).todo
         self.operation_id = operation.pk
 
 

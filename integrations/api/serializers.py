@@ -22,6 +22,7 @@ from integrations.models import (
     WebhookSecret,
 )
 from integrations.services.guests import known_as
+from integrations.services.outlook import Outlook, of_operation, of_run
 from integrations.services.setup import describe_credentials
 
 
@@ -136,7 +137,23 @@ class TestOutcomeSerializer(serializers.Serializer):
     processing_time = serializers.IntegerField(help_text="Milliseconds.")
 
 
-class SyncRunSerializer(serializers.ModelSerializer):
+class OutlookSerializer(serializers.ModelSerializer):
+    """Base of rows that say what becomes of them."""
+
+    next = serializers.SerializerMethodField(help_text="What happens next by itself, and when; empty: nothing.")
+    todo = serializers.SerializerMethodField(help_text="What a person can do; empty: nothing is to be done.")
+
+    def outlook(self, row: Any) -> Outlook:
+        raise NotImplementedError
+
+    def get_next(self, row: Any) -> str:
+        return self.outlook(row).next
+
+    def get_todo(self, row: Any) -> str:
+        return self.outlook(row).todo
+
+
+class SyncRunSerializer(OutlookSerializer):
     created = serializers.IntegerField(source="created_count")
     updated = serializers.IntegerField(source="updated_count")
     unchanged = serializers.IntegerField(source="unchanged_count")
@@ -150,8 +167,11 @@ class SyncRunSerializer(serializers.ModelSerializer):
         fields = [
             "id", "integration_id", "stream", "mode", "trigger", "status", "since", "until", "total", "pages", "created", "updated",
             "unchanged", "deleted", "rejected", "conflicts", "summary", "attempts", "next_attempt_at", "error_code", "error_message",
-            "hint", "correlation_id", "created_at", "started_at", "finished_at",
+            "hint", "next", "todo", "correlation_id", "created_at", "started_at", "finished_at",
         ]  # fmt: skip
+
+    def outlook(self, row: SyncRun) -> Outlook:
+        return of_run(row)
 
 
 class LogSerializer(serializers.ModelSerializer):
@@ -167,15 +187,19 @@ class LogSerializer(serializers.ModelSerializer):
         ]  # fmt: skip
 
 
-class OperationSerializer(serializers.ModelSerializer):
+class OperationSerializer(OutlookSerializer):
     answer = serializers.DictField(help_text="What the vendor said.")
 
     class Meta:
         model = Operation
         fields = [
             "id", "uuid", "integration_id", "name", "status", "idempotency_key", "record_type", "object_id", "vendor_reference",
-            "answer", "attempts", "next_attempt_at", "error_code", "error_message", "hint", "correlation_id", "created_at", "done_at",
+            "answer", "attempts", "next_attempt_at", "error_code", "error_message", "hint", "next", "todo",
+            "correlation_id", "created_at", "done_at",
         ]  # fmt: skip
+
+    def outlook(self, row: Operation) -> Outlook:
+        return of_operation(row)
 
 
 class RejectedRecordSerializer(serializers.ModelSerializer):

@@ -12,7 +12,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integrations.exceptions import ConfigurationError, HospientError, InvalidInput, UnsupportedOperation
-from integrations.models import Integration, Operation, OperationStatus, RunStatus, SyncRun
+from integrations.models import Integration, Operation, RunStatus, SyncRun
+from integrations.services import outlook
 
 DONE, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
 
@@ -106,13 +107,6 @@ def operation_as_json(operation: Operation) -> dict[str, Any]:
 
 
 def operation_line(operation: Operation) -> str:
-    """Say in one sentence how an operation stands."""
-    name = operation.name.replace("_", " ").capitalize()
-    sentences = {
-        OperationStatus.DONE: f"{name}: done, the vendor calls it {operation.vendor_reference or '(nothing)'}.",
-        OperationStatus.PENDING: f"{name}: waiting. {operation.error_message} It is tried again by itself.",
-        OperationStatus.SENDING: f"{name}: on its way in another process.",
-        OperationStatus.UNKNOWN: f"{name}: outcome unknown. {operation.error_message} It is looked up before anything is sent again.",
-        OperationStatus.DEAD: f"{name}: not done. {operation.error_message} {operation.hint}",
-    }
-    return f"{sentences[OperationStatus(operation.status)]} (operation {operation.pk})"
+    """Say in one line how an operation stands, and what comes of it."""
+    said = outlook.of_operation(operation)
+    return " ".join(part for part in (said.what, said.why, said.next, said.todo, f"(operation {operation.pk})") if part)

@@ -221,8 +221,8 @@ def retry(operation: Operation, *, send_again: bool = False) -> bool:
 
 
 def resume(integration_id: int, given_up: Collection[str], since: datetime) -> None:
-    """Make due at once what waits for its next try at a vendor that works again, and what was given up since then for one of these
-    errors. What may have reached the vendor keeps its doubt, and is looked up first."""
+    """Make due at once what waits for its next try at a vendor that works again, and what was asked for since then and given up for one
+    of these errors. What may have reached the vendor keeps its doubt, and is looked up first."""
     now = timezone.now()
     rows = Operation.objects.filter(integration_id=integration_id)
     rows.filter(status__in=(OperationStatus.PENDING, OperationStatus.UNKNOWN), next_attempt_at__gt=now).exclude(

@@ -151,8 +151,7 @@ class IntegrationService:
     def _begin_again(self) -> None:
         """Start what waited for the connection: operations, runs that failed, and the first syncs of a new one."""
         integration = self.integration
-        since = max(integration.failing_since or timezone.now(), timezone.now() - RESUME_WITHIN)
-        deliver.resume(integration.pk, codes_of_connection(), since)
+        deliver.resume(integration.pk, codes_of_connection(), since=timezone.now() - RESUME_WITHIN)
         failed_streams = schedule.resume(integration)
         if not integration.sync_settings.get("auto_sync"):
             return  # this hotel syncs by hand

@@ -18,7 +18,8 @@ from hotels.models import Role
 from integrations.admin.base import HistoryAdmin, IntegrationFilter, row_link
 from integrations.admin.display import Problem, pretty_json, problem
 from integrations.exceptions import HospientError
-from integrations.models import Integration
+from integrations.models import Integration, IntegrationStatus
+from integrations.services import outlook
 from webhooks import inbox, subscriptions
 from webhooks.facts import webhook_url
 from webhooks.models import EventStatus, WebhookEvent
@@ -32,7 +33,11 @@ def event_problem(event: WebhookEvent) -> Problem | None:
         todo = "Cure the reason, then have it worked again: newer records are never overwritten by it."
         return problem(f"{name} was given up after {event.attempts} attempts.", why=event.error_message, code=event.error_code, hint=todo)
     if event.status == EventStatus.PENDING and event.error_message:
-        return Problem(what=f"{name} has had no effect yet.", why=event.error_message, todo="Nothing to do: it is tried again by itself.")
+        if event.integration.status == IntegrationStatus.INACTIVE:
+            todo = outlook.SWITCH_ON
+        else:
+            todo = f"Nothing: it is worked again {outlook.when(event.next_attempt_at, event.integration.hotel)}."
+        return Problem(what=f"{name} has had no effect yet.", why=event.error_message, todo=todo)
     return None
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from integrations.management.command import PARTIAL, HospientCommand, run_as_json, run_exit_code
 from integrations.models import RunStatus, Trigger
-from integrations.services import service_for
+from integrations.services import outlook, service_for
 
 
 class Command(HospientCommand):
@@ -34,8 +34,9 @@ class Command(HospientCommand):
             run = service.sync(stream, on_page=on_page, **wanted)
         if run.is_open:
             self.note("Another process is at it already.")
-        if run.error_message:
-            self.note(f"{run.error_message} {run.hint}".strip())
+        said = outlook.of_run(run)
+        if run.status != RunStatus.SUCCEEDED:
+            self.note(" ".join(part for part in (said.why, said.next, said.todo) if part))
         word = {RunStatus.FAILED: "Failed", RunStatus.PARTIAL: "Partial"}.get(RunStatus(run.status), "")
         self.show(f"{word + ': ' if word else ''}{run.summary} (see run {run.pk})", run_as_json(run))
         return run_exit_code(run)
