@@ -1,5 +1,6 @@
 """Connections: the catalogue of vendors, connecting one, changing it, testing it, syncing through it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -18,7 +19,7 @@ from integrations.exceptions import InvalidInput, UnsupportedOperation
 from integrations.health import judge
 from integrations.models import Integration
 from integrations.services import service_for
-from integrations.services.inputs import SyncInput, read
+from integrations.services.inputs import SyncInput, in_our_spelling, read
 from integrations.services.setup import create_integration, replace_webhook_secret, update_integration
 
 SQUARE = {
@@ -46,6 +47,7 @@ def _read(data: Any) -> dict[str, Any]:
     """Return what may be written. What we showed may be sent back and has no effect; anything else is a spelling mistake."""
     if not isinstance(data, dict):
         raise InvalidInput({"body": "Send a JSON object."})
+    data = in_our_spelling(data, SHOWN | WRITABLE)
     if unknown := sorted(set(data) - WRITABLE - SHOWN):
         raise InvalidInput(dict.fromkeys(unknown, "There is no such field. Check its spelling."))
     wanted = {name: value for name, value in data.items() if name in WRITABLE}
@@ -85,13 +87,20 @@ class IntegrationsView(ListAPIView):
     def post(self, request: Request) -> Response:
         """Connect a vendor. Fields the vendor does not use are kept, and named in `warnings`."""
         data = _read(request.data)
-        hotel = self._hotel(data.get("hotel_id"))
+        hotel = self._hotel(data)
         require(request.user, hotel, Role.MANAGER)
         integration, warnings = create_integration(hotel, data, user=request.user)
         return Response(_stored(integration, warnings), status.HTTP_201_CREATED)
 
-    def _hotel(self, hotel_id: Any) -> Hotel:
-        hotel = access.hotels_of(self.request.user).filter(pk=hotel_id).first() if type(hotel_id) is int else None
+    def _hotel(self, data: Mapping[str, Any]) -> Hotel:
+        """Return the hotel that is named, or, where none is, the only one the user has."""
+        hotels = access.hotels_of(self.request.user)
+        if "hotel_id" not in data:
+            only = list(hotels[:2])
+            if len(only) == 1:
+                return only[0]
+            raise InvalidInput({"hotel_id": "Say for which hotel: give its id. GET /api/hotels lists yours."})
+        hotel = hotels.filter(pk=data["hotel_id"]).first() if type(data["hotel_id"]) is int else None
         if hotel is None:
             raise InvalidInput({"hotel_id": "Give the id of one of your hotels, as a number. GET /api/hotels lists them."})
         return hotel

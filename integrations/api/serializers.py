@@ -101,7 +101,7 @@ class StoredIntegrationSerializer(IntegrationSerializer):
 class IntegrationInputSerializer(serializers.Serializer):
     """What can be written. Everything else in `IntegrationSerializer` is accepted and has no effect."""
 
-    hotel_id = serializers.IntegerField(help_text="It cannot be changed later.")
+    hotel_id = serializers.IntegerField(required=False, help_text="Left out: your only hotel. It cannot be changed later.")
     integration_type = serializers.ChoiceField(choices=IntegrationType)
     provider_name = serializers.CharField(max_length=120, help_text="As people call it: Square POS.")
     provider = serializers.CharField(required=False, help_text="Slug in the catalogue; found from provider_name if left out.")

@@ -37,6 +37,9 @@ class GuestManagementService(IntegrationService):
     def sync_chat_messages(self, **options: Any) -> SyncRun:
         return self.sync("chat_messages", **options)
 
+    def sync_notifications(self, **options: Any) -> SyncRun:
+        return self.sync("notifications", **options)
+
     # --- feedback, chat, notifications -----------------------------------------------------------------------------------------
 
     def post_feedback(self, feedback: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:

@@ -3,12 +3,13 @@
 Bodies are the seed's examples in snake_case. A number is Hospient's own id, a text is the vendor's. Money is decimal, in major units.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_camel, to_snake
 
 from integrations.exceptions import InvalidInput
 from integrations.security.cards import without_cards
@@ -32,8 +33,28 @@ RoomNumber = Annotated[str, Field(max_length=32, description="Room number, as te
 Text = Annotated[str, Field(max_length=2000)]
 
 
+def in_our_spelling(data: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """Return a body with the names of our fields spelt as ours: `roomNumber` is `room_number`. What is no field of ours stays as it is.
+    Raises InvalidInput where one was given in both spellings."""
+    spelt: dict[str, Any] = {}
+    for name, value in data.items():
+        ours = to_snake(name) if isinstance(name, str) else name
+        chosen = ours if ours in fields and name not in fields else name
+        if chosen in spelt:
+            raise InvalidInput({chosen: f"It is given twice, also as {to_camel(chosen)}. Send it once."})
+        spelt[chosen] = value
+    return spelt
+
+
 class Input(BaseModel):
+    """Base of the bodies. Names are taken in snake_case and in camelCase, and errors speak of them in snake_case."""
+
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, coerce_numbers_to_str=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def names_as_ours(cls, data: Any) -> Any:
+        return in_our_spelling(data, cls.model_fields) if isinstance(data, Mapping) else data
 
     @field_validator("*", mode="before")
     @classmethod

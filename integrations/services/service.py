@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 
 RESUME_WITHIN = timedelta(hours=24)
 """What was given up longer ago while the connection was broken waits for a person: a check-in of last week helps nobody."""
+ALSO_CALLED = {"chat": "chat_messages", "guests": "guest_data", "guest_data": "guests"}
+"""Guests are one stream, whichever kind of system they come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +195,9 @@ class IntegrationService:
 
     def refresh(self, stream: str, external_ids: Sequence[str]) -> SyncRun:
         """Read single objects back: a webhook said that they changed."""
-        self.stream(stream)
-        run, _ = schedule.open_run(self.integration, stream, mode=RunMode.REFRESH, trigger=self.trigger, external_ids=external_ids)
+        run, _ = schedule.open_run(
+            self.integration, self.stream(stream).name, mode=RunMode.REFRESH, trigger=self.trigger, external_ids=external_ids
+        )
         return self.execute(run)
 
     def execute(
@@ -243,7 +246,7 @@ class IntegrationService:
         mode = RunMode.BACKFILL if ranged else RunMode.FULL if full or not declared.incremental else RunMode.INCREMENTAL
         return schedule.open_run(
             self.integration,
-            stream,
+            declared.name,
             mode=mode,
             trigger=self.trigger,
             user=self.user,
@@ -264,9 +267,11 @@ class IntegrationService:
         return (timezone.localtime(day, self.integration.hotel.zone) if day.tzinfo else day).date()
 
     def stream(self, name: str) -> manifest.Stream:
-        """Return what the provider declares of a stream. Raises UnsupportedOperation, naming those there are."""
-        stream = self.provider.manifest.stream(name)
-        if stream is None or not self._belongs(stream):
+        """Return what the provider declares of a stream, by its name or as people call it (“chat”). Raises UnsupportedOperation, naming
+        those there are."""
+        declared = (self.provider.manifest.stream(known) for known in (name, ALSO_CALLED.get(name, "")))
+        stream = next((stream for stream in declared if stream and self._belongs(stream)), None)
+        if stream is None:
             valid = ", ".join(stream.name for stream in self.streams()) or "none"
             raise UnsupportedOperation(f"{self.provider.manifest.name} has no “{name}” to sync. Valid: {valid}.")
         return stream
