@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
-from hotels.models import Hotel
+from hotels.models import Hotel, Membership
 from integrations.models import Integration
 from integrations.services import registry
 from integrations.tests.conftest import Connect
