@@ -78,7 +78,8 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
     if integration.environment not in manifest.environments:
         raise InvalidInput({"environment": f"Use one of: {', '.join(manifest.environments)}."})
     credentials, entered = _merged_credentials(integration, manifest, data.get("credentials"))
-    changed = bool(entered) and credentials != (integration.credentials.reveal() if integration.credentials else {})
+    is_entered = bool(entered)
+    changed = is_entered and credentials != (integration.credentials.reveal() if integration.credentials else {})
     _check_connection(integration, manifest, credentials)
     moved = _destinations(integration, credentials) != before
     _check_secrets_stay(integration, manifest, credentials, entered, before)
@@ -90,12 +91,13 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
         integration.next_sync_at = schedule.next_sync_at(integration)
         if changed or moved:
             health.forget(integration)
-        if changed or tried_with != _called_with(integration):
+        if is_entered or tried_with != _called_with(integration):
             integration.test_due_at = timezone.now()
         # Only what is ours to change: a worker may have stored a fresh token or an outcome since the row was read.
         written = [*_WRITTEN, *(("credentials", "credentials_set_at") if changed else ()), *(health.KEPT if changed or moved else ())]
         integration.save(update_fields=None if integration.pk is None else written)
-        if integration.tokens and (changed or moved):  # a token is good for one account at one address
+        # A token is good for one account at one address. Who enters the same credentials again wants to be signed in anew.
+        if integration.tokens and (is_entered or moved):
             tokens.forget(integration)
         if (secret := data.get("webhook_secret")) and not _is_masked(secret):
             set_webhook_secret(integration, secret)

@@ -254,6 +254,35 @@ class TestToken:
         desk("http://127.0.0.1:9/login", auth).call("GET", "/menu", name="menus")
         assert bank.seen[0].path == "/menu"
 
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n",
+            None,
+        ],
+    )
+    def test_a_vendor_that_has_moved_us_is_found_by_signing_in_anew(self, bank: Bank, answer: bytes | None, method: str) -> None:
+        with listening(lambda client: client.sendall(answer or b"")) as former:
+            stale = Token(access_token="access-0", base_url=former.url if answer else "http://127.0.0.1:9")
+            auth = TokenAuth(MemoryTokenStore(stale), lambda call, current: Token(access_token="access-0", base_url=bank.url))
+            path = "/menu" if method == "GET" else "/orders"
+            assert desk("http://127.0.0.1:9/login", auth).call(method, path, name="x").json() == {"ok": True}
+        assert len(bank.seen) == 1
+
+    def test_one_that_is_away_and_has_not_moved_is_asked_to_sign_in_once_a_call(self, bank: Bank) -> None:
+        signed_in: list[int] = []
+
+        def obtain_again(call: Caller, current: Token | None) -> Token:
+            signed_in.append(1)
+            return Token(access_token=f"access-{len(signed_in)}", base_url="http://127.0.0.1:9")
+
+        auth = TokenAuth(MemoryTokenStore(Token(access_token="access-0", base_url="http://127.0.0.1:9")), obtain_again)
+        with pytest.raises(ProviderUnavailable):
+            desk(bank.url, auth).call("GET", "/menu", name="menus")
+        assert len(signed_in) == 1
+
     def test_sign_in_on_another_host_gets_none_of_the_clients_headers(self, bank: Bank) -> None:
         with listening(plain_answer(b'{"token": "access-0"}')) as door:
             auth = TokenAuth(

@@ -43,6 +43,7 @@ from integrations.transport.wire import Flight, Outcome, Wire, WireRequest
 __all__ = ["Client", "ErrorRules", "Exchange", "Policy", "Response"]
 
 USER_AGENT = "Hospient/1.0"
+MOVED = (301, 302, 303, 307, 308, 421)
 _DOT_SEGMENT = re.compile(r"/(\.|%2e){1,2}(/|\Z)", re.IGNORECASE)
 
 
@@ -212,7 +213,7 @@ class Client:
             self._record(attempt, outcome, response, error, tries.number)
             if error is None:
                 return response
-            if self._renews(call, attempt, error, tries):
+            if self._renews(call, attempt, error, outcome, tries):
                 error = None
             else:
                 self._pause(call, error, tries)
@@ -271,13 +272,18 @@ class Client:
     def _is_good(self, attempt: Attempt, outcome: Outcome, response: Response) -> bool:
         return self._error(attempt, outcome, response) is None
 
-    def _renews(self, call: Call, attempt: Attempt, error: HospientError, tries: _Tries) -> bool:
-        """Sign in anew after a 401, once. That is safe for a write too: a 401 did nothing."""
-        is_curable = isinstance(error, AuthenticationFailed) and error.status == 401 and not isinstance(error, ReauthorizationRequired)
-        if not call.signs_in or tries.has_renewed or not is_curable:
+    def _renews(self, call: Call, attempt: Attempt, error: HospientError, outcome: Outcome, tries: _Tries) -> bool:
+        """Sign in anew, once, after a 401, or where the address that the last sign-in named no longer answers as it did: the vendor may
+        have moved us. That is safe for a write too: nothing was done."""
+        if not call.signs_in or tries.has_renewed or isinstance(error, ReauthorizationRequired):
+            return False
+        is_refused = isinstance(error, AuthenticationFailed) and error.status == 401
+        address = self._auth.base_url
+        may_have_moved = bool(address) and (not outcome.sent or outcome.status in MOVED)
+        if not (is_refused or may_have_moved):
             return False
         tries.has_renewed = True
-        return self._auth.renew(attempt.request.headers, self._sign_in)
+        return self._auth.renew(attempt.request.headers, self._sign_in) and (is_refused or self._auth.base_url != address)
 
     def _pause(self, call: Call, error: HospientError, tries: _Tries) -> None:
         """Wait until the next attempt, or raise `error` if there is to be none."""
