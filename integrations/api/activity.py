@@ -1,6 +1,6 @@
 """What happened at an integration, and what is still under way: runs, logs, rejected records, conflicts, operations."""
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
@@ -11,6 +11,7 @@ from integrations.api import filters, serializers
 from integrations.api.base import OUTCOMES, IntegrationView, answer
 from integrations.models import Conflict, IntegrationLog, Operation, RejectedRecord, SyncRun
 from integrations.services import service_for
+from integrations.services.outlook import still_rejected
 
 
 class OfIntegration(IntegrationView):
@@ -24,7 +25,9 @@ class OfIntegration(IntegrationView):
 class SyncRunsView(OfIntegration, ListAPIView):
     """The runs of the integration's streams, newest first."""
 
-    queryset = SyncRun.objects.select_related("integration__hotel")
+    queryset = SyncRun.objects.select_related("integration__hotel").annotate(
+        still_rejected=Exists(still_rejected().filter(run=OuterRef("pk")))
+    )
     serializer_class = serializers.SyncRunSerializer
     filterset_class = filters.SyncRunFilter
 
@@ -33,7 +36,9 @@ class SyncRunsView(OfIntegration, ListAPIView):
 class SyncRunView(OfIntegration, RetrieveAPIView):
     """How far a run is, and what it did."""
 
-    queryset = SyncRun.objects.select_related("integration__hotel")
+    queryset = SyncRun.objects.select_related("integration__hotel").annotate(
+        still_rejected=Exists(still_rejected().filter(run=OuterRef("pk")))
+    )
     serializer_class = serializers.SyncRunSerializer
     lookup_url_kwarg = "run_id"
 

@@ -7,12 +7,13 @@ row will do, and nothing is asked of a person where nothing can be done.
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from hotels.models import Hotel
 from hotels.words import at, counted
 from integrations.exceptions import class_of
-from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunStatus, SyncRun
+from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RejectedRecord, RunStatus, SyncRun
 from integrations.outbox.deliver import WORKER_LOST
 from integrations.services import registry
 from integrations.services.manifest import Idempotency
@@ -105,7 +106,7 @@ def _cure_of_dead(operation: Operation) -> str:
     if error.of_connection:
         since = "With a working connection it is tried again by itself if it is less than a day old; else try it again."
         return f"{operation.hint or error.hint} {since}"
-    return operation.hint or "Nothing repeats it by itself: what is still wanted has to be sent anew."
+    return operation.hint or error.hint or "Nothing repeats it by itself: what is still wanted has to be sent anew."
 
 
 # --- runs ----------------------------------------------------------------------------------------------------------------------
@@ -158,5 +159,12 @@ def _partly(run: SyncRun) -> Outlook:
     number = run.rejected_count
     what = f"{counted(number, 'record', 'records')} could not be stored; everything else was."
     them = "it" if number == 1 else "them"
-    why = f"The reason stands beside {'it' if number == 1 else 'each'} in the list of rejected records, which has those that still wait."
-    return Outlook(what, why, todo=f"Correct {them} at the vendor, then try {them} again.")
+    waiting = run.still_rejected if hasattr(run, "still_rejected") else still_rejected().filter(run=run).exists()
+    if waiting:
+        return Outlook(what, "The reason stands beside each rejected record.", todo=f"Correct {them} at the vendor, then try {them} again.")
+    return Outlook(what, f"A later sync took {them}, or refused {them} again.")
+
+
+def still_rejected() -> QuerySet[RejectedRecord]:
+    """Return what waits for a person. A list of runs is read with `still_rejected=Exists(...)` of it, or each run asks for itself."""
+    return RejectedRecord.objects.filter(resolved_at=None).order_by()

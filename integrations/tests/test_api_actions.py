@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
+from pydantic.alias_generators import to_camel
 from rest_framework.test import APIClient
 
 from hotels.models import Guest, GuestCheck, Hotel
@@ -91,6 +92,7 @@ class TestSyncing:
             ({"sync_type": "menus", "start_date": "2024-02-01", "end_date": "2024-01-01"}, "end_date", "before"),
             ({"sync_type": "menus", "start_date": "yesterday"}, "start_date", "date"),
             ({"sync_type": "menus", "fulll": True}, "fulll", "spelling"),
+            ({"sync_type": "menus", "syncType": "menus"}, "sync_type", "twice"),
         ],
     )
     def test_a_mistake_is_named_with_its_cure(
@@ -101,6 +103,10 @@ class TestSyncing:
         error = answer.json()["errors"][0]
         assert error["attr"] == attr
         assert words in error["detail"]
+
+    @pytest.mark.parametrize(("asked", "stream"), [("chat", "chat_messages"), ("guests", "guests"), ("guest_data", "guest_data")])
+    def test_a_stream_answers_to_what_people_call_it(self, operator: APIClient, pms: Integration, asked: str, stream: str) -> None:
+        assert operator.post(at(pms, "sync"), {"syncType": asked}).json()["stream"] == stream
 
     def test_an_integration_that_is_switched_off_says_what_to_do(self, operator: APIClient, connect: Connect, hotel: Hotel) -> None:
         answer = operator.post(at(connect(hotel, status="inactive"), "sync"), {"sync_type": "menus"})
@@ -212,7 +218,9 @@ class TestWriting:
             ({"guest_id": 10**30}, "guest_id"),
             ({"reservation_id": -(10**30)}, "reservation_id"),
             ({"currency": "euro"}, "currency"),
-            ({"guestId": 1}, "guestId"),
+            ({"guestIds": 1}, "guestIds"),
+            ({"guest_id": None, "guestId": 999_999}, "guest_id"),
+            ({"roomNumber": 101}, "room_number"),
         ],
     )
     def test_a_bad_check_names_the_field(
@@ -222,6 +230,14 @@ class TestWriting:
         assert answer.status_code == 400, answer.content
         assert attr in [error["attr"] for error in answer.json()["errors"]]
         assert not GuestCheck.objects.exists()
+
+    def test_names_in_camel_case_are_ours_too(self, operator: APIClient, pos: Integration, check: dict[str, Any]) -> None:
+        camel = {to_camel(name): value for name, value in check.items() if name != "items"}
+        camel["items"] = [{to_camel(name): value for name, value in item.items()} for item in check["items"]]
+        first, second = (operator.post(at(pos, "checks"), body).json() for body in (check, camel))
+        kept = [dict(row) for row in GuestCheck.objects.order_by("pk").values("subtotal", "total", "room_number")]
+        assert first["status"] == second["status"] == "done", second
+        assert kept[0] == kept[1]
 
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b'"x"', b'{"a": NaN}', b'{"a": 1e999}', b'{"a": "\\u0000"}', b'{"a": "\\ud800"}', b"[" * 100_000, b"\xff",
@@ -296,7 +312,10 @@ class TestErrors:
         assert answer.status_code == status
         body = answer.json()
         assert body["errors"] == [{"code": error.code, "detail": error.message, "attr": None}]
-        assert body["hint"] == error.hint
+        # Nobody asks again for who only wanted to read.
+        assert body["hint"] == (
+            error.hint or ("Ask again: nothing repeats a request by itself that was refused here." if error.retryable else "")
+        )
         assert body["correlation_id"] == answer.headers["X-Request-Id"] == "follow-me-through"
 
     def test_a_vendor_that_asks_to_wait_is_passed_on(self, viewer: APIClient, pos: Integration, stub: type[StubProvider]) -> None:

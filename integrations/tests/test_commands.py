@@ -13,6 +13,7 @@ from hotels.models import Hotel
 from integrations import exceptions
 from integrations.models import Integration, Operation, RejectedRecord, SyncRun
 from integrations.security import keyring
+from integrations.services import outlook
 from integrations.tests.conftest import Connect
 from integrations.tests.stub import StubProvider
 from integrations.tests.test_keyring import ring
@@ -130,8 +131,11 @@ def test_post_operation_checks_dry_sends_and_is_refused(
     integration.save()
     assert post("--dry-run") == "The body is good; nothing was sent."
     assert (stub.calls, Operation.objects.count()) == ([], 0)
-    assert post().startswith("Post chat message: done")
+    assert post().startswith("“post_chat_message” is done")
     stub.failures["post_chat_message"] = exceptions.RequestRejected()
-    assert post(code=1).startswith("Post chat message: not done")
+    assert post(code=1).startswith("“post_chat_message” was given up and not done.")
     stub.failures["post_chat_message"] = exceptions.ProviderUnavailable()
-    assert post(code=3).startswith("Post chat message: waiting")
+    line = post(code=3)
+    due_at = Operation.objects.latest("pk").next_attempt_at
+    assert line.startswith("“post_chat_message” has not been done yet.")
+    assert f"It is sent {outlook.when(due_at, integration.hotel)}." in line
