@@ -2,7 +2,7 @@
 
 from django_filters import rest_framework as filters
 
-from hotels.api.lists import IdFilter, MomentFilter
+from hotels.api.lists import BooleanFilter, ChoiceFilter, IdFilter, MomentFilter
 from hotels.models import (
     CheckStatus,
     Housekeeping,
@@ -15,18 +15,18 @@ from hotels.models import (
 
 class MenuItemFilter(filters.FilterSet):
     category_id = IdFilter()
-    is_available = filters.BooleanFilter()
+    is_available = BooleanFilter()
     name = filters.CharFilter(lookup_expr="icontains", help_text="Part of the name.")
 
 
 class RoomFilter(filters.FilterSet):
     number = filters.CharFilter()
-    housekeeping = filters.ChoiceFilter(choices=Housekeeping)
-    occupancy = filters.ChoiceFilter(choices=Occupancy)
+    housekeeping = ChoiceFilter(choices=Housekeeping)
+    occupancy = ChoiceFilter(choices=Occupancy)
 
 
 class ReservationFilter(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=ReservationStatus)
+    status = ChoiceFilter(choices=ReservationStatus)
     guest_id = IdFilter()
     room_number = filters.CharFilter()
     confirmation_number = filters.CharFilter()
@@ -38,11 +38,11 @@ class GuestFilter(filters.FilterSet):
     family_name = filters.CharFilter(lookup_expr="istartswith", help_text="Beginning of the name.")
     email = filters.CharFilter()
     phone = filters.CharFilter()
-    is_vip = filters.BooleanFilter()
+    is_vip = BooleanFilter()
 
 
 class CheckFilter(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=CheckStatus)
+    status = ChoiceFilter(choices=CheckStatus)
     guest_id = IdFilter()
     room_number = filters.CharFilter()
     since = MomentFilter(field_name="created_at", lookup_expr="gte")
@@ -52,7 +52,7 @@ class CheckFilter(filters.FilterSet):
 class FeedbackFilter(filters.FilterSet):
     guest_id = IdFilter()
     room_number = filters.CharFilter()
-    rating = filters.ChoiceFilter(choices=[(n, n) for n in range(1, 6)])
+    rating = ChoiceFilter(choices=[(n, n) for n in range(1, 6)])
     since = MomentFilter(field_name="submitted_at", lookup_expr="gte")
     until = MomentFilter(field_name="submitted_at", lookup_expr="lt")
 
@@ -60,7 +60,7 @@ class FeedbackFilter(filters.FilterSet):
 class ChatMessageFilter(filters.FilterSet):
     guest_id = IdFilter()
     room_number = filters.CharFilter()
-    sender_type = filters.ChoiceFilter(choices=SenderType)
+    sender_type = ChoiceFilter(choices=SenderType)
     since = MomentFilter(field_name="sent_at", lookup_expr="gte")
     until = MomentFilter(field_name="sent_at", lookup_expr="lt")
 
@@ -68,6 +68,6 @@ class ChatMessageFilter(filters.FilterSet):
 class NotificationFilter(filters.FilterSet):
     guest_id = IdFilter()
     room_number = filters.CharFilter()
-    status = filters.ChoiceFilter(choices=NotificationStatus)
+    status = ChoiceFilter(choices=NotificationStatus)
     since = MomentFilter(field_name="sent_at", lookup_expr="gte")
     until = MomentFilter(field_name="sent_at", lookup_expr="lt")

@@ -1,5 +1,6 @@
-"""How every list is paged and filtered: by limit and offset, and by a fixed set of filters."""
+"""How every list is paged and filtered: by limit and offset, and by a fixed set of filters; and how small bodies are read."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
+from pydantic.alias_generators import to_snake
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -113,3 +116,41 @@ class MomentFilter(filters.IsoDateTimeFilter):
     """A time in ISO 8601; without a zone it is read as UTC."""
 
     field_class = MomentField
+
+
+class ChoiceFilter(filters.ChoiceFilter):
+    """One of a fixed set of words; anything else is an error that names them."""
+
+    def __init__(self, *args: Any, choices: Any, **kwargs: Any) -> None:
+        words = [str(value) for value, _ in getattr(choices, "choices", choices)]
+        super().__init__(*args, choices=choices, error_messages={"invalid_choice": f"Use one of: {', '.join(words)}."}, **kwargs)
+
+
+class _Truth(forms.NullBooleanField):
+    def to_python(self, value: Any) -> bool | None:
+        if value in (None, ""):
+            return None
+        if value not in ("true", "false"):
+            raise forms.ValidationError("Use true or false.")
+        return value == "true"
+
+
+@extend_schema_field(OpenApiTypes.BOOL)
+class BooleanFilter(filters.BooleanFilter):
+    """True or false; anything else is an error, not a filter that is left out."""
+
+    field_class = _Truth
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, widget=forms.TextInput, **kwargs)  # its own widget reads what it does not know as nothing
+
+
+class Body(serializers.Serializer):
+    """Base of bodies with a fixed set of fields: names are taken in snake_case and in camelCase, and one that is not there is an error."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            data = {to_snake(name) if name not in self.fields else name: value for name, value in data.items()}
+            if unknown := set(data) - set(self.fields):
+                raise ValidationError(dict.fromkeys(unknown, "There is no such field. Check its spelling."))
+        return super().to_internal_value(data)

@@ -2,7 +2,7 @@
 
 from django_filters import rest_framework as filters
 
-from hotels.api.lists import IdFilter, MomentFilter
+from hotels.api.lists import BooleanFilter, ChoiceFilter, IdFilter, MomentFilter
 from integrations.models import (
     ConflictWinner,
     Direction,
@@ -17,8 +17,8 @@ from integrations.models import (
 
 class IntegrationFilter(filters.FilterSet):
     hotel_id = IdFilter()
-    integration_type = filters.ChoiceFilter(choices=IntegrationType)
-    status = filters.ChoiceFilter(choices=IntegrationStatus)
+    integration_type = ChoiceFilter(choices=IntegrationType)
+    status = ChoiceFilter(choices=IntegrationStatus)
     provider = filters.CharFilter()
 
 
@@ -29,19 +29,20 @@ class CreatedFilter(filters.FilterSet):
 
 class SyncRunFilter(CreatedFilter):
     stream = filters.CharFilter()
-    status = filters.ChoiceFilter(choices=RunStatus)
+    status = ChoiceFilter(choices=RunStatus)
 
 
 class LogFilter(CreatedFilter):
-    operation_type = filters.ChoiceFilter(choices=OperationType)
-    status = filters.ChoiceFilter(choices=LogStatus)
-    direction = filters.ChoiceFilter(choices=Direction)
+    operation_type = ChoiceFilter(choices=OperationType)
+    status = ChoiceFilter(choices=LogStatus)
+    direction = ChoiceFilter(choices=Direction)
     correlation_id = filters.CharFilter()
 
 
 class OperationFilter(CreatedFilter):
     name = filters.CharFilter()
-    status = filters.ChoiceFilter(choices=OperationStatus)
+    status = ChoiceFilter(choices=OperationStatus)
+    idempotency_key = filters.CharFilter()
     correlation_id = filters.CharFilter()
 
 
@@ -50,10 +51,10 @@ class RejectedRecordFilter(CreatedFilter):
     stream = filters.CharFilter()
     record_type = filters.CharFilter()
     external_id = filters.CharFilter()
-    is_open = filters.BooleanFilter(field_name="resolved_at", lookup_expr="isnull", help_text="No later run has taken it.")
+    is_open = BooleanFilter(field_name="resolved_at", lookup_expr="isnull", help_text="No later run has taken it.")
 
 
 class ConflictFilter(CreatedFilter):
     record_type = filters.CharFilter()
     external_id = filters.CharFilter()
-    winner = filters.ChoiceFilter(choices=ConflictWinner)
+    winner = ChoiceFilter(choices=ConflictWinner)

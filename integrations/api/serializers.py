@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from hotels.api.lists import Body
 from hotels.api.serializers import GuestSerializer
 from hotels.models import Guest, GuestQuestion
 from integrations.exceptions import DecryptionFailed, InvalidInput
@@ -115,7 +116,7 @@ class IntegrationInputSerializer(serializers.Serializer):
     sync_settings = serializers.DictField(required=False)
 
 
-class NewWebhookSecretSerializer(serializers.Serializer):
+class NewWebhookSecretSerializer(Body):
     webhook_secret = serializers.CharField(required=False, help_text="At least 16 characters. Left out: one is made, and shown this once.")
     at_once = serializers.BooleanField(
         default=False, help_text="Refuse the one before from now on, as after a leak; else it passes for 24 hours."

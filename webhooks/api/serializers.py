@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from hotels.api.lists import Body
 from webhooks.inbox import shown_body
 from webhooks.models import EventStatus, WebhookEvent
 
@@ -28,7 +29,7 @@ class WholeEventSerializer(EventSerializer):
         return shown_body(event)
 
 
-class ReplaySerializer(serializers.Serializer):
+class ReplaySerializer(Body):
     """Which events to work again, and whether to do it or only to count them."""
 
     status = serializers.ChoiceField(choices=EventStatus, required=False)

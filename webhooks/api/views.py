@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hotels.api.base import find
-from hotels.api.lists import MomentFilter
+from hotels.api.lists import ChoiceFilter, MomentFilter
 from integrations.api.activity import OfIntegration
 from integrations.api.base import IntegrationView
 from webhooks import inbox
@@ -21,7 +21,7 @@ TAGS = ["webhooks"]
 
 
 class EventFilter(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=EventStatus)
+    status = ChoiceFilter(choices=EventStatus)
     event_type = filters.CharFilter()
     event_id = filters.CharFilter(help_text="The vendor's id.")
     object_key = filters.CharFilter(help_text="Such as reservation:res_123.")
