@@ -8,14 +8,8 @@ import pytest
 import requests
 
 from integrations.services.simphony.simulator import SimphonySimulator
-from integrations.services.square.simulator import RESTAURANT, TOKEN, SquareSimulator
 from integrations.simulators.server import RunningSimulator, running
 
-EUROS = {"amount": 100, "currency": "EUR"}
-LINE = {"quantity": "1", "name": "Tea", "base_price_money": EUROS}
-ORDER = {"idempotency_key": "k", "order": {"location_id": RESTAURANT, "line_items": [LINE]}}
-PAYMENT = {"idempotency_key": "p", "source_id": "CASH", "amount_money": EUROS, "cash_details": {"buyer_supplied_money": EUROS}}
-SEARCH = {"location_ids": [RESTAURANT], "limit": 10}
 CHECK = {
     "header": {
         "orgShortName": "grandhotel",
@@ -43,112 +37,15 @@ def changed(body: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def square() -> Iterator[RunningSimulator]:
-    with running(SquareSimulator()) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
 def simphony() -> Iterator[RunningSimulator]:
     with running(SimphonySimulator()) as served:
         served.simulator.id_tokens = {"token"}
         yield served
 
 
-def post_square(served: RunningSimulator, path: str, body: Any, **headers: str) -> requests.Response:
-    return requests.post(served.url + path, json=body, headers={"Authorization": f"Bearer {TOKEN}"} | headers)
-
-
 def post_simphony(served: RunningSimulator, body: Any, token: str = "Bearer token", **headers: str) -> requests.Response:
     context = {"Simphony-OrgShortName": "grandhotel", "Simphony-LocRef": "bar01", "Simphony-RvcRef": "42", "Authorization": token}
     return requests.post(f"{served.url}/api/v1/checks", json=body, headers=context | headers)
-
-
-WRONG = [
-    ("/v2/orders", ORDER, place, value)
-    for place, values in {
-        "idempotency_key": [1, "k" * 193],
-        "order": [[], "x"],
-        "order.location_id": [None, 7, "", "LNOWHERE"],
-        "order.reference_id": ["r" * 41, 5],
-        "order.ticket_name": ["t" * 31, True],
-        "order.line_items": [{}, "x"],
-        "order.metadata": ["x", {"a": 1}],
-        "order.state": ["SHUT", "COMPLETED", 1],
-        "order.discounts": [[{"name": "Ten off", "percentage": "10"}]],
-        "order.service_charges": [[{"name": "Service", "percentage": "10"}]],
-        "order.line_items.0.quantity": [None, 1, "", "-1", "0", "one", "1" * 13, "1.5", "NaN"],
-        "order.line_items.0.name": [3, "n" * 513, ""],
-        "order.line_items.0.note": ["n" * 2001, 1],
-        "order.line_items.0.base_price_money": ["1", None, 100],
-        "order.line_items.0.base_price_money.amount": ["1", 1.5, True],
-        "order.line_items.0.base_price_money.currency": ["USD", "EURO", 1],
-        "order.line_items.0.catalog_object_id": ["NOTHING", 5, "c" * 193, "SIMITEM0001"],
-    }.items()
-    for value in values
-] + [
-    (path, body, place, value)
-    for path, body, table in (
-        (
-            "/v2/payments",
-            PAYMENT,
-            {
-                "idempotency_key": [None, "", "p" * 46, 1],
-                "source_id": [None, "", 5],
-                "amount_money": ["1", 1],
-                "amount_money.amount": [-1, "1", 1.5],
-                "amount_money.currency": ["USD", "EURO", None],
-                "location_id": ["LNOWHERE", 5],
-                "order_id": ["NO-SUCH-ORDER", 5],
-                "autocomplete": ["yes", 1],
-                "cash_details": ["x"],
-            },
-        ),
-        (
-            "/v2/orders/search",
-            SEARCH,
-            {
-                "location_ids": ["x", [5]],
-                "limit": [0, 1001, "10", True],
-                "cursor": ["garbage", 5],
-                "query": ["x", {"sort": {"sort_field": "CREATED_AT"}}, {"filter": {"state_filter": {"states": ["SHUT"]}}}],
-                "return_entries": ["yes"],
-            },
-        ),
-        ("/v2/catalog/search", {}, {"object_types": ["ITEM", ["DISH"]], "limit": ["1", 0, 1001], "begin_time": ["yesterday", 5], "cursor": ["garbage", 5], "query": [{"text_query": {"keywords": ["tea"]}}]}),
-        ("/v2/catalog/batch-retrieve", {"object_ids": []}, {"object_ids": [None, "x", [5]], "include_deleted_objects": ["yes"]}),
-        ("/v2/orders/batch-retrieve", {"order_ids": []}, {"order_ids": [None, "x", [5], ["o"] * 101]}),
-    )
-    for place, values in table.items()
-    for value in values
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("path", "body", "place", "value"), WRONG)
-def test_square_refuses_and_names_the_field(square, path, body, place, value) -> None:
-    before = square.simulator.state()
-    answer = post_square(square, path, changed(body, place, value))
-    (error,) = answer.json()["errors"]
-    assert 400 <= answer.status_code < 500, answer.text
-    assert {"category", "code", "detail"} <= set(error)
-    assert place.rpartition(".")[2] in error.get("field", "") + error["detail"]
-    assert square.simulator.state() == before
-
-
-@pytest.mark.parametrize("headers", [{"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": ""}])
-def test_square_wants_a_bearer(square, headers) -> None:
-    assert post_square(square, "/v2/orders", ORDER, **headers).json()["errors"][0]["code"] == "UNAUTHORIZED"
-
-
-def test_square_knows_the_form_of_its_versions(square) -> None:
-    answer = post_square(square, "/v2/orders", ORDER, **{"Square-Version": "latest"})
-    assert answer.json()["errors"][0]["code"] == "INVALID_SQUARE_VERSION_FORMAT"
-
-
-@pytest.mark.parametrize(("path", "body"), [("/v2/orders", ORDER), ("/v2/payments", PAYMENT), ("/v2/orders/search", SEARCH), ("/v2/catalog/search", {})])  # fmt: skip
-def test_square_takes_what_is_right(path, body) -> None:
-    with running(SquareSimulator()) as served:
-        assert post_square(served, path, body).status_code == 200
 
 
 WRONG_CHECKS = {
