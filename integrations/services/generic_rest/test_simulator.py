@@ -10,7 +10,7 @@ from integrations.services.generic_rest.simulator import GenericRestSimulator
 from integrations.simulators.server import SimResponse
 from integrations.tests.wrong import Wrong, ask, changed
 
-KEY = {"x-api-key": GenericRestSimulator.api_key}
+RIGHT = {"x-api-key": GenericRestSimulator.api_key}
 PAIR = base64.b64encode(b"hospient:sim-password-4711").decode()
 LINE = {"name": "Club sandwich", "quantity": 2, "unit_price": 15.99, "total_price": 31.98, "menu_id": "menu_1"}
 CHECK = {
@@ -31,13 +31,17 @@ MESSAGE, REQUEST = (
 NOTICE = {"guest_id": "guest_1", "title": "Pool", "message": "Closed"}
 
 
-@pytest.fixture
-def system() -> GenericRestSimulator:
+def signed_in() -> GenericRestSimulator:
     return GenericRestSimulator()
 
 
+@pytest.fixture
+def system() -> GenericRestSimulator:
+    return signed_in()
+
+
 def say(system: GenericRestSimulator, method: str, target: str, body: Any = None, **headers: str | None) -> SimResponse:
-    return ask(system, method, target, body, KEY | headers)
+    return ask(system, method, target, body, RIGHT | headers)
 
 
 WRONG_BODIES = [
@@ -140,7 +144,7 @@ def test_right_request_is_taken(system: GenericRestSimulator, method: str, targe
 
 @pytest.mark.parametrize(
     "headers",
-    [KEY, {"authorization": "Bearer sim-token-4711"}, {"authorization": f"Basic {PAIR}"}, {**KEY, "authorization": f"Basic {PAIR}"}],
+    [RIGHT, {"authorization": "Bearer sim-token-4711"}, {"authorization": f"Basic {PAIR}"}, {**RIGHT, "authorization": f"Basic {PAIR}"}],
 )
 def test_key_token_and_password_all_sign_in(system: GenericRestSimulator, headers: dict[str, str]) -> None:
     assert ask(system, "GET", "/health", None, headers).status == 200

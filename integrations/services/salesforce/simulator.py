@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from integrations.services.salesforce.simulator_objects import (
+    CHILDREN,
     OBJECTS,
     PREFIXES,
     ApiError,
@@ -32,12 +33,12 @@ DELETED_LOG = timedelta(days=15)
 MAX_COLLECTION = 200
 BATCH = range(200, 2001)
 """How many records a caller may ask one answer to hold."""
-ELSEWHERE = re.compile(r"/services/(?:data/v[\d.]+/([a-z-]+(?:/[a-z-]+)?)|(Soap|async|apexrest)/).*", re.IGNORECASE)
+ELSEWHERE = re.compile(r"/services/(?:data/v[\d.]+/([a-z-]+)|(soap|async|apexrest))(?:/.*)?", re.IGNORECASE)
 NOT_OFFERED = (
-    "analytics", "chatter", "composite", "composite/batch", "composite/graph", "composite/tree", "connect", "event", "graphql", "jobs",
-    "parameterizedsearch", "process", "query/explain", "quickactions", "recent", "search", "support", "tooling", "ui-api", "soap", "async",
-    "apexrest",
+    "analytics", "chatter", "composite", "connect", "event", "graphql", "jobs", "parameterizedsearch", "process", "quickactions", "recent",
+    "search", "sobjects", "support", "tooling", "ui-api", "soap", "async", "apexrest",
 )  # fmt: skip
+"""Resources of Salesforce's, of which this simulator has nothing, or not everything."""
 
 
 class SalesforceSimulator(Org):
@@ -64,10 +65,10 @@ class SalesforceSimulator(Org):
 
     def _handled(self, request: SimRequest) -> SimResponse:
         response = super().handle(request)
-        if response.status == 404 and (place := ELSEWHERE.fullmatch(request.path)):
-            name = (place[1] or place[2]).lower()
-            if name in NOT_OFFERED or (name.partition("/")[0] in NOT_OFFERED and name not in ("composite/sobjects",)):
-                raise not_offered(f"“{name}”")
+        if response.status == 404 and response.json[0]["message"].startswith("no such resource"):
+            if (place := ELSEWHERE.fullmatch(request.path)) and (place[1] or place[2] or "").lower() in NOT_OFFERED:
+                raise not_offered(f"{request.method} {request.path}")
+            response = self.error(404, "The requested resource does not exist")
         if response.status == 405:
             allowed = response.headers["Allow"].replace(" ", "")
             words = f"HTTP Method '{request.method}' not allowed. Allowed are {allowed}"
@@ -125,7 +126,9 @@ class SalesforceSimulator(Org):
     def describe(self, request: SimRequest) -> SimResponse:
         name = self.sobject(request.args["table"])
         fields = [facts.describe(key) for key, facts in OBJECTS[name].items()]
-        return SimResponse(json={**_described(name), "fields": fields, "childRelationships": [], "recordTypeInfos": []})
+        children = CHILDREN.items() if name == "Contact" else ()
+        related = [{"relationshipName": one, "childSObject": table, "field": "Guest__c"} for one, table in children]
+        return SimResponse(json={**_described(name), "fields": fields, "childRelationships": related, "recordTypeInfos": []})
 
     # --- records ---------------------------------------------------------------------------------------------------------------
 

@@ -15,18 +15,22 @@ V = "/services/data/v58.0"
 GUEST = "003Hs0000000001IAA"
 FEEDBACK = "a01Hs0000000002IAA"
 NOBODY, DELETED = "003Hs0000009999IAA", "003Hs0000000005IAA"
-TOKEN = {"authorization": f"Bearer {SalesforceSimulator.access_token}"}
+RIGHT = {"authorization": f"Bearer {SalesforceSimulator.access_token}"}
+
+
+def signed_in() -> SalesforceSimulator:
+    return SalesforceSimulator(clock=lambda: datetime(2026, 6, 3, 12, tzinfo=UTC))
 
 
 @pytest.fixture
 def org() -> SalesforceSimulator:
-    org = SalesforceSimulator(clock=lambda: datetime(2026, 6, 3, 12, tzinfo=UTC))
+    org = signed_in()
     org.control("delete_contact", {"Id": DELETED})
     return org
 
 
 def say(org: SalesforceSimulator, method: str, target: str, body: Any = None, **headers: str | None) -> SimResponse:
-    return ask(org, method, target, body, TOKEN | headers)
+    return ask(org, method, target, body, RIGHT | headers)
 
 
 def soql(text: str) -> str:
@@ -84,7 +88,7 @@ WRONG_ADDRESSES = [
         ("DELETE", f"{V}/sobjects/Contact/{DELETED}", None, 404, "ENTITY_IS_DELETED", "deleted"),
         ("PUT", f"{V}/sobjects/Contact/{GUEST}", {"LastName": "x"}, 405, "METHOD_NOT_ALLOWED", "HTTP Method 'PUT' not allowed"),
         ("POST", f"{V}/query", {"q": "SELECT Id FROM Contact"}, 405, "METHOD_NOT_ALLOWED", "Allowed are GET"),
-        ("GET", f"{V}/guests", None, 404, "NOT_FOUND", "/guests"),
+        ("GET", f"{V}/guests", None, 404, "NOT_FOUND", "requested resource"),
         ("POST", f"{V}/composite", {"compositeRequest": []}, 501, "NOT_IMPLEMENTED", "composite"),
         ("POST", f"{V}/composite/batch", {}, 501, "NOT_IMPLEMENTED", "composite/batch"),
         ("POST", f"{V}/composite/tree/Contact", {}, 501, "NOT_IMPLEMENTED", "composite/tree"),
@@ -92,7 +96,9 @@ WRONG_ADDRESSES = [
         ("GET", f"{V}/search?q=FIND", None, 501, "NOT_IMPLEMENTED", "search"),
         ("GET", f"{V}/tooling/query?q=x", None, 501, "NOT_IMPLEMENTED", "tooling"),
         ("GET", f"{V}/query?explain=SELECT", None, 501, "NOT_IMPLEMENTED", "explain"),
-        ("POST", "/services/Soap/u/58.0", {}, 501, "NOT_IMPLEMENTED", "soap"),
+        ("POST", "/services/Soap/u/58.0", {}, 501, "NOT_IMPLEMENTED", "Soap"),
+        ("GET", f"{V}/sobjects/Contact/describe/layouts/012000000000000AAA", None, 501, "NOT_IMPLEMENTED", "layouts"),
+        ("GET", f"{V}/sobjects/Contact/{GUEST}/Feedback__r/x/y", None, 501, "NOT_IMPLEMENTED", "Feedback__r"),
     )
 ]  # fmt: skip
 

@@ -32,20 +32,24 @@ CHECK = {
     ],
     "tenders": [{"tenderId": 85, "total": 1}],
 }
-CONTEXT = {"simphony-orgshortname": "grandhotel", "simphony-locref": "bar01", "simphony-rvcref": "42", "authorization": "Bearer token"}
+RIGHT = {"simphony-orgshortname": "grandhotel", "simphony-locref": "bar01", "simphony-rvcref": "42", "authorization": "Bearer token"}
 QUERY = "OrgShortName=grandhotel&LocRef=bar01&RvcRef=42"
 CHECKS = "/api/v1/checks"
 
 
-@pytest.fixture
-def simphony() -> SimphonySimulator:
+def signed_in() -> SimphonySimulator:
     simphony = SimphonySimulator(clock=lambda: 1_780_000_000.0)
     simphony.id_tokens = {"token"}
     return simphony
 
 
+@pytest.fixture
+def simphony() -> SimphonySimulator:
+    return signed_in()
+
+
 def say(simphony: SimphonySimulator, method: str, target: str, body: Any = None, **headers: str | None) -> SimResponse:
-    return ask(simphony, method, target, body, CONTEXT | headers)
+    return ask(simphony, method, target, body, RIGHT | headers)
 
 
 INVALID, LACKING, GONE = (400, "invalid_request"), (501, "not_implemented"), (400, "menu_item_not_available")

@@ -17,13 +17,17 @@ SEARCH = {"location_ids": [RESTAURANT], "limit": 10}
 OFF = {"name": "Ten off", "percentage": "10"}
 MILK = {"name": "Oat milk", "base_price_money": {"amount": 50, "currency": "EUR"}}
 CLUB, CLUB_VARIATION, OAT, OLD = "SIMITEM0010", "SIMVAR001001", "SIMMOD0302", "LSIMOLD0000001"
-BEARER = {"authorization": f"Bearer {TOKEN}"}
+RIGHT = {"authorization": f"Bearer {TOKEN}"}
 CREATED = "2026-03-14T10:00:00Z"
+
+
+def signed_in() -> SquareSimulator:
+    return SquareSimulator()
 
 
 @pytest.fixture
 def till() -> SquareSimulator:
-    till = SquareSimulator()
+    till = signed_in()
     say(
         till,
         "POST",
@@ -34,7 +38,7 @@ def till() -> SquareSimulator:
 
 
 def say(till: SquareSimulator, method: str, target: str, body: Any = None, **headers: str | None) -> SimResponse:
-    return ask(till, method, target, body, BEARER | headers)
+    return ask(till, method, target, body, RIGHT | headers)
 
 
 def of(path: str, good: Any, places: dict[str, dict[str, list[Any]]], method: str = "POST") -> list[Wrong]:
