@@ -121,6 +121,7 @@ class Notification(About):
     category: Words = ""
     priority: Priority = "normal"
     notification_type: Words = "push"
+    sent_at: Moment | None = None
 
 
 class Void(Body):
