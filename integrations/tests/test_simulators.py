@@ -1,12 +1,19 @@
 """A simulator answers whatever is sent to it, and what it does wrong itself is seen by whoever runs it."""
 
+import importlib
+import json
+import re
 import socket
+from types import ModuleType
 from typing import Any
 
 import pytest
 import requests
+from django.conf import settings
 
+from integrations.simulators.catalogue import simulated_vendors
 from integrations.simulators.server import RunningSimulator, SimRequest, SimResponse, Simulator, route, running
+from integrations.tests.wrong import ask
 
 
 class Till(Simulator):
@@ -107,3 +114,53 @@ def test_refused_body_leaves_the_connection_for_the_next_request() -> None:
 def test_wrong_method_is_told_the_right_ones() -> None:
     with running(Till()) as served:
         assert requests.put(f"{served.url}/bills").headers["Allow"] == "GET, POST"
+
+
+# --- every vendor's ------------------------------------------------------------------------------------------------------------
+
+SLUGS = [vendor.slug for vendor in simulated_vendors()]
+HOSTILE = [
+    b"", b"{", b"\xff\xfe", b"[" * 20_000, b"null", b"true", b"0", b"1e400", b'""', b"[]", b"[[]]", b"{}", b'{"a":{"b":[null]}}', b"a=b&c", b"=&%ff",
+    *(json.dumps({"order": odd, "header": odd, "criteria": odd, "reservation": odd, "records": odd, "subscription": odd, "items": odd}).encode()
+      for odd in (None, 7, "x", [], [None], {}, {"id": None}, {"line_items": [None]}, [{"attributes": 5}])),
+]  # fmt: skip
+
+
+def wrong_requests_of(slug: str) -> ModuleType:
+    """Return a vendor's own table of wrong requests, with what signs in to its simulator."""
+    return importlib.import_module(f"integrations.services.{slug}.test_simulator")
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_no_route_breaks_whatever_it_is_sent(slug: str) -> None:
+    table = wrong_requests_of(slug)
+    simulator = table.signed_in()
+    for method, expression, name in simulator.table:
+        place = re.sub(r"\(\?P<\w+>\[\^/\]\+\)", "x", expression.pattern.strip("^$")).replace("\\", "")
+        for kind, query in (("application/json", ""), ("application/x-www-form-urlencoded", "?limit=x&q='&page=-1&cursor=&a=%00")):
+            for body in HOSTILE:
+                answer = ask(simulator, method, place + query, body, {**table.RIGHT, "content-type": kind})
+                assert answer.status < 500 or answer.status == 501, (method, place, body[:60], name)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_mistake_in_any_vendors_simulator_is_500_and_fails_the_test(slug: str, monkeypatch, capsys) -> None:
+    simulator = wrong_requests_of(slug).signed_in()
+    method, expression, _ = next(entry for entry in simulator.table if "(?P" not in entry[1].pattern)
+    monkeypatch.setattr(type(simulator), "authenticate", lambda *_: {}["a mistake"])
+    with pytest.raises(ExceptionGroup, match="broke"), running(simulator) as served:  # noqa: PT012
+        answer = requests.request(method, served.url + expression.pattern.strip("^$"))
+        assert (answer.status_code, "Traceback" in answer.text) == (500, True)
+    assert "a mistake" in capsys.readouterr().err
+
+
+def count(slug: str) -> int:
+    return sum(len(requests) for name, requests in vars(wrong_requests_of(slug)).items() if name.startswith("WRONG"))
+
+
+def test_page_says_how_many_wrong_requests_each_simulator_is_held_to() -> None:
+    page = (settings.BASE_DIR / "docs" / "simulators.md").read_text()
+    told = {slug: int(number) for slug, number in re.findall(r"^\| [^|]+ \| `(\w+)` \| (\d+) \|", page, re.MULTILINE)}
+    assert told == {slug: count(slug) for slug in SLUGS}
+    assert min(told.values()) >= 20
+    assert sum(told.values()) >= 300

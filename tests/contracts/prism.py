@@ -19,8 +19,8 @@ VERSION = "5.14.2"
 FOLDER = Path(settings.VAR_DIR) / "prism"
 INSTALL = f"npm install --prefix {FOLDER} --no-audit --no-fund @stoplight/prism-cli@{VERSION}"
 SPECS = Path(os.environ.get("HOSPIENT_VENDOR_SPECS") or settings.BASE_DIR.parent / "shared" / "vendors" / "specs")
-START_SECONDS = 60
-"""Prism takes 5 to 20 seconds on a busy machine of two cores."""
+START_SECONDS = 240
+"""Prism takes 5 to 20 seconds on two cores, minutes where twenty processes want them."""
 
 
 def document(name: str) -> Path:

@@ -29,8 +29,8 @@ from tests.contracts.prism import document, prism
 
 pytestmark = pytest.mark.contract
 
-PATIENT = Policy(read_seconds=30, total_seconds=60, attempts=1)
-"""Prism compiles the schema of an operation when it is first called."""
+PATIENT = Policy(read_seconds=120, total_seconds=180, attempts=1)
+"""Prism compiles the schema of an operation when it is first called, which takes a busy machine more than half a minute."""
 CODES = {"request_codes": {"towels": "HKT"}, "request_priorities": {"high": "1"}, "comment_type": "GEN"}
 
 

@@ -23,6 +23,7 @@ try:
 except ModuleNotFoundError:
     simple_salesforce = None
 
+pytestmark = pytest.mark.contract
 JSFORCE = Path(settings.VAR_DIR) / "jsforce"
 
 
@@ -110,6 +111,42 @@ def test_simple_salesforce_understands_errors_usage_and_description(client: Any)
     assert "Hospient_Id__c" in [field["name"] for field in client.Feedback__c.describe()["fields"]]
 
 
+def test_simple_salesforce_makes_the_other_ordinary_calls(client: Any) -> None:
+    assert client.query("SELECT COUNT() FROM Contact WHERE LastName = 'Silva' OR LastName = 'Tanaka'")["totalSize"] == 12
+    assert client.query("SELECT COUNT(Id) many FROM Contact")["records"][0]["many"] == 30
+    assert client.query("SELECT Id FROM Contact ORDER BY Id LIMIT 10 OFFSET 25")["totalSize"] == 5
+    (row,) = client.query("SELECT Guest__r.Name FROM Feedback__c ORDER BY CreatedDate LIMIT 1")["records"]
+    assert row["Guest__r"]["Name"] == "Elin Lindqvist"
+    assert len(list(client.query_all_iter("SELECT Id FROM Contact WHERE CreatedDate >= LAST_N_DAYS:3"))) == 30
+    page = client.query("SELECT Id FROM Contact")
+    assert len(client.query_more(page["nextRecordsUrl"], identifier_is_url=True)["records"]) == 7
+    key = page["records"][0]["Id"]
+    assert client.Contact.get(key[:15])["Id"] == key
+    client.Contact.update(key, {"Loyalty_Number__c": "4711"})
+    assert client.Contact.get_by_custom_id("Loyalty_Number__c", "4711")["Id"] == key
+    assert {"Contact", "Feedback__c"} <= {one["name"] for one in client.describe()["sobjects"]}
+    assert client.Contact.metadata()["objectDescribe"]["keyPrefix"] == "003"
+    assert client.oauth2("userinfo")["organization_id"].startswith("00D")
+    assert client.restful("sobjects/Contact/" + key, params={"fields": "LastName"})["LastName"] == "Lindqvist"
+
+
+ABSENT = {
+    "search, quick_search": lambda client: client.search("FIND {Silva}"),
+    "toolingexecute": lambda client: client.toolingexecute("query/?q=SELECT+Id+FROM+ApexClass"),
+    "apexecute": lambda client: client.apexecute("HotelService"),
+    "bulk, bulk2": lambda client: client.bulk.Contact.insert([{"LastName": "Almeida"}]),
+    "describe_layout": lambda client: client.Contact.describe_layout("012000000000000AAA"),
+}
+
+
+@pytest.mark.parametrize("call", ABSENT)
+def test_what_simple_salesforce_finds_absent_is_refused_by_name_and_stands_in_the_page(client: Any, call: str) -> None:
+    with pytest.raises(simple_salesforce.SalesforceError, match="does not offer"):
+        ABSENT[call](client)
+    page = (settings.BASE_DIR / "docs" / "simulators.md").read_text()
+    assert all(f"`{name}`" in page for name in call.split(", "))
+
+
 def test_simple_salesforce_signs_in_again_when_the_session_has_ended(client: Any, salesforce: RunningSimulator) -> None:
     salesforce.simulator.control("expire_session", {})
     assert client.query("SELECT Id FROM Contact LIMIT 1")["totalSize"] == 1
@@ -158,4 +195,24 @@ def test_jsforce_works_against_the_simulator(salesforce: RunningSimulator) -> No
         "errors": ["INVALID_FIELD", "MALFORMED_QUERY", "NOT_FOUND"],
         "usage": 15_000,
         "renewed": 1,
+        "found": {"or": 7, "count": 12, "skip": 2, "same": True},  # of 12, a page of 7
+        "related": {"parent": "Lindqvist", "children": [4]},
+        "recent": True,
+        "many": {
+            "changed": [True, True],
+            "read": ["Rita One", "Rita Two"],
+            "short": True,
+            "upserted": [True, True],
+            "updated": True,
+            "gone": [True, True],
+        },
+        "paged": {"deleted": True, "page": 7, "next": 7},
+        "about": {
+            "global": ["Contact", "Feedback__c", "Chat_Message__c", "Notification__c"],
+            "user": simulator.username,
+            "limits": ["DailyApiRequests"],
+            "versions": True,
+        },
+        "absent": [[name, "NOT_IMPLEMENTED"] for name in ("search", "explain", "tooling", "composite", "recent", "bulk")],
+        "after": "INVALID_SESSION_ID",
     }

@@ -157,7 +157,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
         """Void a check; one that is void already is done, whatever the system answers to a second time."""
         reference = payload["check_external_id"]
         try:
-            self._write("void_check", mapping.body(payload), key, f"/{_part(reference)}/void")
+            self._write("void_check", mapping.body({"reason": payload["reason"]}), key, f"/{_part(reference)}/void")
         except RequestRejected:
             if self._one("void_check", reference, mapping.guest_check).status != "voided":
                 raise

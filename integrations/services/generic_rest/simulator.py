@@ -4,9 +4,22 @@ It keeps what is posted, splits lists in every way the provider knows, and recog
 """
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
+from integrations.services.generic_rest.simulator_bodies import (
+    CREATED,
+    MAX_PAGE,
+    CheckIn,
+    CheckOut,
+    GuestChanges,
+    NotificationStatus,
+    Query,
+    RefusalError,
+    Void,
+    read,
+)
 from integrations.simulators.server import SimRequest, SimResponse, Simulator, route
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -35,8 +48,8 @@ class GenericRestSimulator(Simulator):
         self.page_size = page_size
         """The most objects one answer holds; 0 sets no limit."""
         self.ticks = 0
-        self.answers: dict[str, SimResponse] = {}
-        """Idempotency key -> what was answered."""
+        self.answers: dict[str, tuple[tuple[str, str, bytes], SimResponse]] = {}
+        """Idempotency key -> what was asked and what was answered."""
         self.collections: dict[str, dict[str, dict[str, Any]]] = {
             "categories": self._fill("cat", [{"name": name, "position": at} for at, name in enumerate(CATEGORIES)]),
             "menus": self._fill("menu", [{"name": n, "category_id": c, "price": p, "currency": "EUR"} for _, n, c, p in MENU]),
@@ -72,18 +85,24 @@ class GenericRestSimulator(Simulator):
         self.ticks += 1
         return thing | {"updated_at": (START + timedelta(minutes=self.ticks)).isoformat()}
 
-    def error(self, status: int, message: str = "", code: str = "") -> SimResponse:
-        return SimResponse(status=status, json={"code": code or f"http_{status}", "message": message or f"status {status}"})
+    def error(self, status: int, message: str = "", code: str = "", field: str = "") -> SimResponse:
+        named = {"field": field} if field else {}
+        return SimResponse(status=status, json={"code": code or f"http_{status}", "message": message or f"status {status}", **named})
 
     def state(self) -> Any:
         return self.collections
 
     def authenticate(self, request: SimRequest) -> SimResponse | None:
+        """Take a key, a token, or a name with a password; whatever is given has to be right."""
         pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        given = request.headers.get("authorization", "")
-        if request.headers.get("x-api-key") == self.api_key or given in (f"Bearer {self.access_token}", f"Basic {pair}"):
-            return None
-        return self.error(401, "Who are you?", "unauthorized")
+        right = {"x-api-key": [self.api_key], "authorization": [f"Bearer {self.access_token}", f"Basic {pair}"]}
+        given = {name: request.headers[name] for name in right if name in request.headers}
+        if not given or any(value not in right[name] for name, value in given.items()):
+            return self.error(401, "Who are you?", "unauthorized")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if request.body and kind != "application/json":
+            return self.error(415, f"Send application/json, not “{kind}”.", "unsupported_media_type")
+        return None
 
     def control(self, name: str, body: Any) -> Any:
         """`change` {"collection", "id", fields...} or `delete` {"collection", "id"}, as somebody working in the system would."""
@@ -105,98 +124,145 @@ class GenericRestSimulator(Simulator):
 
     @route("GET", "/{collection}")
     def list_all(self, request: SimRequest) -> SimResponse:
-        if (collection := self.collections.get(request.args["collection"])) is None:
-            return self.error(404)
+        if request.args["collection"] in ("checkins", "checkouts"):
+            return self.error(405, "Send a POST.", "method_not_allowed")
+        collection = self._collection(request)
+        read(Query, {name: values[0] if len(values) == 1 else values for name, values in request.query.items()})
+        asked = Query.model_validate({name: values[0] for name, values in request.query.items()})
+        changed = max(filter(None, (asked.updated_since, asked.since)), default=START)
         things = [
             thing
             for thing in collection.values()
-            if thing["updated_at"] >= request.arg("updated_since")
-            and request.arg("guest_id") in ("", thing.get("guest_id"))
-            and request.arg("start_date") <= thing.get("arrival_date", "9999")
-            and thing.get("arrival_date", "") <= request.arg("end_date", "9999")
+            if datetime.fromisoformat(thing["updated_at"]) >= changed
+            and asked.guest_id in (None, thing.get("guest_id"))
+            and ("arrival_date" not in thing or asked.start_date <= date.fromisoformat(thing["arrival_date"]) <= asked.end_date)
         ]
-        return self._split(request, things)
+        return self._split(request, things, asked)
 
-    def _split(self, request: SimRequest, things: list[dict[str, Any]]) -> SimResponse:
+    def _split(self, request: SimRequest, things: list[dict[str, Any]], asked: Query) -> SimResponse:
         """Cut a list as the request asks: by page, offset or cursor, and always with a link to the next part."""
-        size = min(int(request.arg("limit", "1000")), self.page_size or 1000)
-        start = int(request.arg("offset") or request.arg("cursor") or (int(request.arg("page", "1")) - 1) * size)
+        size = min(asked.limit, self.page_size or MAX_PAGE)
+        start = asked.offset if asked.offset is not None else int(asked.cursor or (asked.page - 1) * size)
         end = start + size if start + size < len(things) else None
         answer: dict[str, Any] = {"data": things[start:end], "total": len(things)}
         headers = {}
         if end:
             answer["next_cursor"] = str(end)
-            kept = "".join(f"&{name}={values[0]}" for name, values in request.query.items() if name not in ("offset", "cursor", "page"))
+            kept = "".join(
+                f"&{name}={quote(values[0])}" for name, values in request.query.items() if name not in ("offset", "cursor", "page")
+            )
             headers["Link"] = f'<http://{request.headers["host"]}{request.path}?offset={end}{kept}>; rel="next"'
         return SimResponse(json=answer, headers=headers)
 
     @route("GET", "/{collection}/{id}")
-    def read(self, request: SimRequest) -> SimResponse:
-        thing = self.collections.get(request.args["collection"], {}).get(request.args["id"])
-        return SimResponse(json=thing) if thing else self.error(404, "There is no such thing.", "not_found")
+    def read_one(self, request: SimRequest) -> SimResponse:
+        return SimResponse(json=self._thing(self._collection(request), request.args["id"]))
 
     @route("GET", "/guests/{id}/preferences")
     def preferences(self, request: SimRequest) -> SimResponse:
-        guest = self.collections["guests"].get(request.args["id"])
-        return SimResponse(json=guest["preferences"]) if guest else self.error(404)
+        return SimResponse(json=self._thing(self.collections["guests"], request.args["id"])["preferences"])
+
+    def _collection(self, request: SimRequest) -> dict[str, dict[str, Any]]:
+        if request.args["collection"] not in self.collections:
+            raise RefusalError(404, "not_found", f"There is no “{request.args['collection']}” here.")
+        return self.collections[request.args["collection"]]
+
+    def _thing(self, collection: dict[str, dict[str, Any]], thing_id: str, field: str = "") -> dict[str, Any]:
+        if thing_id not in collection:
+            raise RefusalError(404, "not_found", f"There is no such thing: {thing_id}.", field)
+        return collection[thing_id]
 
     # --- writing -----------------------------------------------------------------------------------------------------------------
 
     def handle(self, request: SimRequest) -> SimResponse:
-        key = request.headers.get("idempotency-key", "")
+        key, asked = request.headers.get("idempotency-key", ""), (request.method, request.path, request.body)
         with self.lock:
-            if key and key in self.answers:
-                return self.answers[key]
-            response = super().handle(request)
+            if key in self.answers and self.authenticate(request) is None:
+                before, answer = self.answers[key]
+                return (
+                    answer
+                    if before == asked
+                    else self.error(422, "This key was used with another request.", "key_reused", "Idempotency-Key")
+                )
+            try:
+                response = super().handle(request)
+            except RefusalError as refusal:
+                return self.error(refusal.status, refusal.message, refusal.code, refusal.field)
             if key and response.status < 300:
-                self.answers[key] = response
+                self.answers[key] = (asked, response)
             return response
 
     @route("POST", "/checkins")
     def check_in(self, request: SimRequest) -> SimResponse:
-        return self._move(request.json(), "confirmed", "checked_in")
+        body = self._about(read(CheckIn, request.json()))
+        stay = self._stays(body, "confirmed")
+        room = self._room(body.get("room_number") or stay["room_number"])
+        if room["occupancy"] == "occupied":
+            raise RefusalError(409, "occupied", f"Room {room['room_number']} is occupied.", "room_number")
+        return self._move(stay, "checked_in", room, {"occupancy": "occupied"})
 
     @route("POST", "/checkouts")
     def check_out(self, request: SimRequest) -> SimResponse:
-        return self._move(request.json(), "checked_in", "checked_out")
+        stay = self._stays(self._about(read(CheckOut, request.json())), "checked_in")
+        return self._move(stay, "checked_out", self._room(stay["room_number"]), {"occupancy": "vacant", "housekeeping": "dirty"})
 
-    def _move(self, body: dict[str, Any], before: str, after: str) -> SimResponse:
-        stay = self.collections["reservations"].get(body.get("reservation_id", ""))
-        if stay is None:
-            return self.error(404, "There is no such reservation.", "not_found")
-        if stay["status"] != before:
-            return self.error(409, f"The reservation is {stay['status']}.", "wrong_status")
-        changes = {"status": after} | ({"room_number": body["room_number"]} if body.get("room_number") else {})
-        stay = self.collections["reservations"][stay["id"]] = self._stamped(stay | changes)
-        return SimResponse(json={"reservation_id": stay["id"], "status": after})
+    def _stays(self, body: dict[str, Any], status: str) -> dict[str, Any]:
+        stay = self.collections["reservations"][body["reservation_id"]]
+        if stay["status"] != status:
+            raise RefusalError(409, "wrong_status", f"The reservation is {stay['status']}.", "reservation_id")
+        return stay
+
+    def _move(self, stay: dict[str, Any], status: str, room: dict[str, Any], changes: dict[str, str]) -> SimResponse:
+        self.collections["rooms"][room["id"]] = self._stamped(room | changes)
+        self.collections["reservations"][stay["id"]] = self._stamped(stay | {"status": status, "room_number": room["room_number"]})
+        return SimResponse(json={"reservation_id": stay["id"], "status": status})
+
+    def _room(self, number: str) -> dict[str, Any]:
+        found = next((room for room in self.collections["rooms"].values() if room["room_number"] == number), None)
+        if found is None:
+            raise RefusalError(404, "not_found", f"There is no room {number}.", "room_number")
+        return found
+
+    def _about(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a body that speaks of somebody or something nobody knows here."""
+        for field, name in (("guest_id", "guests"), ("reservation_id", "reservations")):
+            if body.get(field):
+                self._thing(self.collections[name], body[field], field)
+        if body.get("room_number"):
+            self._room(body["room_number"])
+        for number, line in enumerate(body.get("items", [])):
+            for field in ("menu_id", "variation_id"):
+                if line.get(field):
+                    self._thing(self.collections["menus"], line[field], f"items.{number}.{field}")
+        return body
 
     @route("POST", "/{collection}")
     def create(self, request: SimRequest) -> SimResponse:
-        name = request.args["collection"]
-        if name not in ("checks", "charges", "requests", "feedback", "chat", "notifications"):
-            return self.error(405)
-        collection = self.collections[name]
-        thing = {**request.json(), "id": f"{name}_{len(collection) + 1}"}
+        name, collection = request.args["collection"], self._collection(request)
+        if name not in CREATED:
+            return self.error(405, f"“{name}” can only be read.", "method_not_allowed")
+        thing = {**self._about(read(CREATED[name], request.json())), "id": f"{name}_{len(collection) + 1}"}
+        if name == "charges" and not (thing.get("room_number") or thing.get("reservation_id")):
+            raise RefusalError(422, "invalid", "Say who pays: a room or a reservation.", "room_number")
         thing |= {"checks": {"status": "open"}, "notifications": {"status": "sent"}}.get(name, {})
         collection[thing["id"]] = self._stamped(thing)
         return SimResponse(status=201, json={"data": collection[thing["id"]]})
 
     @route("POST", "/checks/{id}/void")
     def void(self, request: SimRequest) -> SimResponse:
+        read(Void, request.json())
         return self._change("checks", request.args["id"], {"status": "voided"})
 
     @route("PATCH", "/guests/{id}")
     def change_guest(self, request: SimRequest) -> SimResponse:
-        return self._change("guests", request.args["id"], request.json())
+        return self._change("guests", request.args["id"], read(GuestChanges, request.json()))
 
     @route("PUT", "/notifications/{id}/status")
     def change_notification(self, request: SimRequest) -> SimResponse:
-        return self._change("notifications", request.args["id"], request.json())
+        return self._change("notifications", request.args["id"], read(NotificationStatus, request.json()))
 
     def _change(self, name: str, thing_id: str, changes: dict[str, Any]) -> SimResponse:
-        thing = self.collections[name].get(thing_id)
-        if thing is None:
-            return self.error(404, "There is no such thing.", "not_found")
+        thing = self._thing(self.collections[name], thing_id)
         if any(thing.get(field) != value for field, value in changes.items()):
             self.collections[name][thing_id] = self._stamped(thing | changes)
         return SimResponse(status=204)

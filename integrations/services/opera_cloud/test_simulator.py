@@ -1,7 +1,6 @@
 """The simulator refuses what OPERA would, names the field, and changes nothing; what is right it takes."""
 
 import base64
-import json
 from copy import deepcopy
 from typing import Any
 
@@ -9,7 +8,9 @@ import pytest
 
 from integrations.services.opera_cloud.simulator import EXTERNAL_SYSTEM, OperaCloudSimulator
 from integrations.services.opera_cloud.simulator_gateway import CREDENTIALS, SCOPE
-from integrations.simulators.server import SimRequest, SimResponse
+from integrations.simulators.server import SimResponse
+from integrations.tests import wrong
+from integrations.tests.wrong import changed
 
 H = "/{module}/v1/hotels/SAND01"
 RSV, FOF, HSK, CSH = (H.format(module=module) for module in ("rsv", "fof", "hsk", "csh"))
@@ -32,39 +33,22 @@ PHONE = {"profileDetails": {"telephones": {"telephoneInfo": [{"telephone": {"pho
 EMAIL = {"profileDetails": {"emails": {"emailInfo": [{"email": {"emailAddress": "ana@example.com", "type": "EMAIL"}}]}}}
 
 
-def changed(body: Any, path: str, value: Any) -> Any:
-    """Return a body with one value put in its place; `...` takes it out."""
-    body = deepcopy(body)
-    *way, last = [int(step) if step.isdecimal() else step for step in path.split(".")]
-    place = body
-    for step in way:
-        place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
-    if value is ...:
-        del place[last]
-    else:
-        place[last] = value
-    return body
+RIGHT = {"authorization": "Bearer good", "x-app-key": CREDENTIALS["app_key"], "x-hotelid": "SAND01"}
 
 
-@pytest.fixture
-def opera() -> OperaCloudSimulator:
+def signed_in() -> OperaCloudSimulator:
     simulator = OperaCloudSimulator()
     simulator.tokens["good"] = simulator.clock() + 3600
     return simulator
 
 
+@pytest.fixture
+def opera() -> OperaCloudSimulator:
+    return signed_in()
+
+
 def ask(opera: OperaCloudSimulator, method: str, target: str, body: Any = None, **headers: str | None) -> SimResponse:
-    path, _, query = target.partition("?")
-    parameters: dict[str, list[str]] = {}
-    for pair in filter(None, query.split("&")):
-        name, _, value = pair.partition("=")
-        parameters.setdefault(name, []).append(value)
-    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    sent: dict[str, str | None] = {"authorization": "Bearer good", "x-app-key": CREDENTIALS["app_key"], "x-hotelid": "SAND01"}
-    sent |= {"content-type": "application/json"} if raw else {}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    given = {name: value for name, value in sent.items() if value is not None}
-    return opera.handle(SimRequest(method=method, path=path, query=parameters, headers=given, body=raw))
+    return wrong.ask(opera, method, target, body, RIGHT | {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 WRONG_BODIES = [
@@ -168,8 +152,7 @@ def test_wrong_body_is_refused_by_name_and_changes_nothing(
     assert opera.state() == before
 
 
-@pytest.mark.parametrize(
-    ("method", "target", "status", "word"),
+WRONG_CALLS = (
     [
         ("GET", f"{RSV}/reservations?{query}", status, word)
         for query, status, word in (
@@ -190,23 +173,28 @@ def test_wrong_body_is_refused_by_name_and_changes_nothing(
         ("GET", f"{RSV}/reservations/1", 404, "not found"), ("GET", f"{RSV}/reservations/660090/traces", 501, "getTraces"),
         ("PUT", "/crm/v1/profiles/42", 404, "not found"), ("GET", "/rsv/v2/hotels", 404, "no resource"),
         ("POST", f"{CSH}/reservations/1/charges", 404, "not found"), ("POST", CHARGE_PATH, 400, "not JSON"),
-    ],
+    ]
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "target", "status", "word"), WRONG_CALLS)
 def test_wrong_call_is_refused_by_name(opera: OperaCloudSimulator, method: str, target: str, status: int, word: str) -> None:
     answer = ask(opera, method, target)
     assert answer.status == status
     assert word in f"{answer.json.get('o:errorPath')} {answer.json['detail']}"
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
+WRONG_HEADERS = (
     [
         ({"authorization": None}, 401), ({"authorization": "good"}, 401), ({"authorization": "Basic good"}, 401),
         ({"authorization": "Bearer other"}, 401), ({"x_app_key": None}, 401), ({"x_app_key": "key"}, 401), ({"x_hotelid": "OTHER"}, 403),
         ({"x_hotelid": None}, 400), ({"x_request_id": "1"}, 400), ({"x_externalsystem": "X" * 41}, 400), ({"accept": "text/xml"}, 406),
         ({"content_type": "text/plain"}, 415),
-    ],
+    ]
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(("headers", "status"), WRONG_HEADERS)
 def test_wrong_header_is_refused_and_nothing_posted(opera: OperaCloudSimulator, headers: dict, status: int) -> None:
     before = opera.state()
     assert ask(opera, "POST", CHARGE_PATH, CHARGES, **headers).status == status
@@ -217,8 +205,7 @@ BASIC = "Basic " + base64.b64encode(f"{CREDENTIALS['client_id']}:{CREDENTIALS['c
 FORM = {"authorization": BASIC, "content_type": "application/x-www-form-urlencoded", "enterpriseid": "ENT123"}
 
 
-@pytest.mark.parametrize(
-    ("form", "headers", "status", "error"),
+WRONG_SIGN_INS = (
     [
         ("grant_type=authorization_code", {}, 400, "unsupported_grant_type"), ("", {}, 400, "invalid_request"),
         ("grant_type=client_credentials", {}, 400, "invalid_scope"),
@@ -227,8 +214,11 @@ FORM = {"authorization": BASIC, "content_type": "application/x-www-form-urlencod
         (f"grant_type=client_credentials&scope={SCOPE}", {"authorization": BASIC[6:]}, 401, "invalid_client"),
         ("grant_type=password&username=HOSPIENT", {}, 400, "invalid_request"),
         ("grant_type=password&username=HOSPIENT&password=no", {}, 402, "invalid_grant"),
-    ],
+    ]
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "headers", "status", "error"), WRONG_SIGN_INS)
 def test_wrong_sign_in_gets_no_token(opera: OperaCloudSimulator, form: str, headers: dict, status: int, error: str) -> None:
     answer = ask(opera, "POST", "/oauth/v1/tokens", form.encode(), **{**FORM, **headers})
     assert (answer.status, answer.json["error"]) == (status, error)

@@ -15,6 +15,7 @@ from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import Record, Rejected
 from integrations.services.rows import mapped
+from integrations.services.salesforce.ids import record_id, spelled
 
 # Ours -> theirs; empty where an org out of the box has no such field.
 GUEST_FIELDS = {
@@ -75,6 +76,7 @@ def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
+    "guest_external_id": lambda value: spelled(values.text(value, "guest_external_id")),
     "is_vip": partial(values.flag, name="is_vip", default=False),
     "is_anonymous": partial(values.flag, name="is_anonymous", default=False),
     "rating": _rating,
@@ -91,7 +93,7 @@ def _whole_seconds(text: str) -> str:
 
 
 # A date/time field keeps no fraction of a second.
-_WRITERS: Mapping[str, Callable[[Any], Any]] = {"submitted_at": _whole_seconds, "sent_at": _whole_seconds}
+_WRITERS: Mapping[str, Callable[[Any], Any]] = {"submitted_at": _whole_seconds, "sent_at": _whole_seconds, "guest_external_id": spelled}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +120,10 @@ class ObjectMap:
         }
         if self.preferences:
             told["preferences"] = self.read_preferences(row)
-        return self.record(external_id=values.ident(row["Id"], "Id"), updated_at=updated_at, **told)
+        return self.record(external_id=record_id(row["Id"], "Id"), updated_at=updated_at, **told)
 
     def read_all(self, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Record], list[Rejected]]:
-        return mapped(rows, self.record, lambda row: [self.read(row)], lambda row: row["Id"])
+        return mapped(rows, self.record, lambda row: [self.read(row)], lambda row: spelled(row["Id"]))
 
     def read_preferences(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the guest prefers, as plain JSON; what is not filled in is left out."""
@@ -129,7 +131,7 @@ class ObjectMap:
         return {name: str(value) if isinstance(value, Decimal) else value for name, value in held.items() if value not in (None, "")}
 
     def gone(self, external_id: str, when: datetime) -> Record:
-        return self.record(external_id=external_id, updated_at=when, deleted=True)
+        return self.record(external_id=record_id(external_id, "Id"), updated_at=when, deleted=True)
 
     def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return a payload's values under Salesforce's names; empty ones are left out."""

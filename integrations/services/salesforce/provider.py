@@ -14,12 +14,14 @@ from integrations.exceptions import (
     CursorExpired,
     ProviderUnavailable,
     RateLimited,
+    RecordRejected,
     RequestRejected,
     UnexpectedResponse,
 )
 from integrations.records import ChatMessage, Feedback, Guest, Notification, Page, Record, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
 from integrations.services.salesforce import signin
+from integrations.services.salesforce.ids import readable, record_id, spelled
 from integrations.services.salesforce.manifest import Config, Credentials, manifest
 from integrations.services.salesforce.mapping import ObjectMap, moment
 from integrations.services.salesforce.soql import Condition, select
@@ -48,7 +50,8 @@ def read_error(response: Response) -> tuple[str, str]:
     """Read an error: the API sends an array, the sign-in an object, a proxy or a maintenance page neither."""
     body = response.json()
     if isinstance(body, list) and body and isinstance(body[0], dict):
-        return str(body[0].get("errorCode", "")), str(body[0].get("message", ""))
+        # About a query it first repeats the query, in which guests are named.
+        return str(body[0].get("errorCode", "")), str(body[0].get("message", "")).rpartition("ERROR at Row:")[2]
     if isinstance(body, dict):
         return str(body.get("error", "")), str(body.get("error_description", ""))
     return "", ""
@@ -127,9 +130,11 @@ class SalesforceProvider(Provider[Config, Credentials]):
             yield from self._changed(source, query)
 
     def _single(self, source: ObjectMap, external_ids: Sequence[str]) -> Iterator[Page]:
-        for start in range(0, len(external_ids), IDS_AT_ONCE):
+        # One that cannot be an id is nobody's; in a query it would have all the others refused.
+        keys = list(dict.fromkeys(readable(external_ids)))
+        for start in range(0, len(keys), IDS_AT_ONCE):
             # queryAll also finds what lies in the recycle bin, which tells us that it is deleted.
-            rows = self._query(source, source.columns, [("Id", "IN", external_ids[start : start + IDS_AT_ONCE])], resource="queryAll")
+            rows = self._query(source, source.columns, [("Id", "IN", keys[start : start + IDS_AT_ONCE])], resource="queryAll")
             records, rejected = source.read_all(rows)
             yield Page(records=records, rejected=rejected)
 
@@ -187,7 +192,7 @@ class SalesforceProvider(Provider[Config, Credentials]):
         return {"reference": self._upsert(self._map(Notification), {**payload, "status": ""}, key), "status": "pending"}
 
     def update_notification_status(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        source, reference, status = self._map(Notification), payload["notification_external_id"], payload["status"]
+        source, reference, status = self._map(Notification), _asked(payload["notification_external_id"]), payload["status"]
         path = f"{self._object(source)}/{_part(reference)}"
         self.client.call("PATCH", path, name="update_notification_status", json={_column(source, "status"): status}, safe=True)
         return {"reference": reference, "status": status}
@@ -223,7 +228,7 @@ class SalesforceProvider(Provider[Config, Credentials]):
 
     def get_guest_preferences(self, guest_external_id: str) -> dict[str, Any]:
         guests = self._map(Guest)
-        rows = self._query(guests, ["Id", *guests.preferences.values()], [("Id", "=", guest_external_id)])
+        rows = self._query(guests, ["Id", *guests.preferences.values()], [("Id", "=", _asked(guest_external_id))])
         if not rows:
             raise RequestRejected(
                 f"Salesforce has no guest with the id {guest_external_id}.", hint="Sync the guests, then try again.", status=404
@@ -233,7 +238,7 @@ class SalesforceProvider(Provider[Config, Credentials]):
     def _newest(self, source: ObjectMap, guest_external_id: str, since: datetime | None, limit: int) -> list[Record]:
         conditions: list[Condition] = [("SystemModstamp", ">=", since)] if since else []
         if guest_external_id:
-            conditions.append((_column(source, "guest_external_id"), "=", guest_external_id))
+            conditions.append((_column(source, "guest_external_id"), "=", spelled(guest_external_id)))
         return source.read_all(self._query(source, source.columns, conditions, limit=limit))[0]
 
     # --- plumbing --------------------------------------------------------------------------------------------------------------
@@ -299,6 +304,15 @@ def _column(source: ObjectMap, name: str) -> str:
     raise ConfigurationError(
         f"This hotel's {source.name} has no field for the {words}.", hint="Name it in the integration's configuration."
     )
+
+
+def _asked(external_id: str) -> str:
+    """Return the id of a record that somebody asks for. Raises RequestRejected."""
+    try:
+        return record_id(external_id, "id")
+    except RecordRejected as error:
+        hint = "Take the 15 or 18 characters from the record's address in Salesforce, or sync and choose the record by its name."
+        raise RequestRejected(str(error), hint=hint) from error
 
 
 def _part(value: str) -> str:

@@ -26,6 +26,7 @@ from integrations.exceptions import (
     ProviderUnavailable,
     RateLimited,
     ReauthorizationRequired,
+    RecordRejected,
     RequestRejected,
     UnexpectedResponse,
 )
@@ -33,6 +34,7 @@ from integrations.models import Integration, RunMode, RunStatus
 from integrations.records import ChatMessage, Feedback, Guest, InboundEvent, Notification, StreamQuery
 from integrations.services.contract import KEY, ONE_ATTEMPT, Connection, ProviderContract, connect
 from integrations.services.guest_management import GuestManagementService
+from integrations.services.salesforce.ids import record_id
 from integrations.services.salesforce.manifest import Config
 from integrations.services.salesforce.mapping import ObjectMap
 from integrations.services.salesforce.provider import SalesforceProvider
@@ -127,7 +129,7 @@ class TestContract(ProviderContract):
 # --- mapping -------------------------------------------------------------------------------------------------------------------
 
 CHANGED = datetime(2026, 3, 14, 18, 22, 31, tzinfo=UTC)
-GUEST_ID = "003Hs0000000001MAA"
+GUEST_ID = "003Hs0000000001IAA"
 READ = {
     "contact": Guest(
         external_id=GUEST_ID,
@@ -138,9 +140,9 @@ READ = {
         phone="+353 1 555 0101",
         preferences={"notes": "High floor; allergic to feathers", "no_email": True, "no_calls": False},
     ),
-    "contact_deleted": Guest(external_id="003Hs0000000002MAA", updated_at=datetime(2026, 3, 15, 8, tzinfo=UTC), deleted=True),
+    "contact_deleted": Guest(external_id="003Hs0000000002IAA", updated_at=datetime(2026, 3, 15, 8, tzinfo=UTC), deleted=True),
     "feedback": Feedback(
-        external_id="a01Hs0000000031MAA",
+        external_id="a01Hs0000000031IAA",
         updated_at=datetime(2026, 3, 14, 19, tzinfo=UTC),
         guest_external_id=GUEST_ID,
         room_number="0101",
@@ -151,7 +153,7 @@ READ = {
         submitted_at=datetime(2026, 3, 14, 18, 59, 58, tzinfo=UTC),
     ),
     "chat_message": ChatMessage(
-        external_id="a02Hs0000000033MAA",
+        external_id="a02Hs0000000033IAA",
         updated_at=datetime(2026, 3, 14, 19, 10, tzinfo=UTC),
         guest_external_id=GUEST_ID,
         room_number="0101",
@@ -161,7 +163,7 @@ READ = {
         sent_at=datetime(2026, 3, 14, 19, 9, 59, tzinfo=UTC),
     ),
     "notification": Notification(
-        external_id="a03Hs0000000034MAA",
+        external_id="a03Hs0000000034IAA",
         updated_at=datetime(2026, 3, 14, 19, 20, tzinfo=UTC),
         guest_external_id=GUEST_ID,
         room_number="0101",
@@ -191,7 +193,7 @@ def test_row_is_read_exactly(name):
 def test_row_that_cannot_be_a_record_is_set_aside_with_its_reason():
     records, rejected = object_map(Feedback).read_all([fixture("feedback"), fixture("feedback_rating_out_of_range")])
     assert records == [READ["feedback"]]
-    assert [(one.external_id, one.reason) for one in rejected] == [("a01Hs0000000032MAA", "rating: 9.0 is not a whole number from 1 to 5.")]
+    assert [(one.external_id, one.reason) for one in rejected] == [("a01Hs0000000032IAA", "rating: 9.0 is not a whole number from 1 to 5.")]
 
 
 def test_payload_is_written_exactly():
@@ -230,13 +232,49 @@ def test_names_that_are_no_api_names_are_refused(config):
         Config(**config)
 
 
+# --- ids -----------------------------------------------------------------------------------------------------------------------
+
+MIXED = "a01Hs00000AbCdEIAV"
+
+
+@pytest.mark.parametrize("text", [MIXED, MIXED[:15], MIXED.lower(), MIXED.upper()])
+def test_id_has_one_spelling_however_it_was_written(text):
+    assert record_id(text, "Id") == MIXED
+    assert object_map(Feedback).read({**fixture("feedback"), "Id": text, "Guest__c": GUEST_ID[:15]}).external_id == MIXED
+    assert object_map(Feedback).read({**fixture("feedback"), "Guest__c": GUEST_ID[:15]}) == READ["feedback"]
+    [event] = parse({}, {"Notification": [{"Id": "04lHs0000000001", "sObject": {"type": "Feedback__c", "Id": text}}]})
+    assert (event.event_id, event.object_id) == ("04lHs0000000001IAA", MIXED)
+
+
+@pytest.mark.parametrize("text", ["", "a01Hs00000AbCdEAAA", MIXED[:16], MIXED + "A", "a01Hs00000AbCd-", MIXED.swapcase(), None, 17])
+def test_what_is_no_id_is_refused(text):
+    with pytest.raises(RecordRejected, match="Id"):
+        record_id(text, "Id")
+
+
+def test_both_spellings_lead_to_the_same_record():
+    with connected() as connection:
+        provider, simulator = connection.provider, connection.simulator
+        guest = first_of(simulator, "Contact")["Id"]
+        [page] = provider.guest_data(StreamQuery(external_ids=(guest[:15], guest, guest.lower())))
+        assert [one.external_id for one in page.records] == [guest]
+        assert provider.get_guest_preferences(guest[:15]) == provider.get_guest_preferences(guest)
+        assert len(provider.get_feedback(guest_external_id=guest[:15])) == 1
+        reference = first_of(simulator, "Notification__c")["Id"]
+        told = provider.update_notification_status({"notification_external_id": reference[:15], "status": "read"}, KEY)
+        assert told["reference"] == reference
+        for nobody in ("", guest[:-1] + "5"):
+            with pytest.raises(RequestRejected, match="not an id"):
+                provider.update_notification_status({"notification_external_id": nobody, "status": "read"}, KEY)
+
+
 # --- SOQL ----------------------------------------------------------------------------------------------------------------------
 
 
 @given(st.text(st.characters(exclude_categories=[])))
 def test_any_text_stays_one_literal(text):
     query = Parser(select(["Id"], "Contact", [("LastName", "=", text), ("Id", "IN", [text, "x"])], order="Id", limit=5)).parse()
-    assert query.conditions == [("LastName", "=", text), ("Id", "IN", [text, "x"])]
+    assert [(one.path.text, one.sign, one.value) for one in query.where.parts] == [("LastName", "=", text), ("Id", "IN", [text, "x"])]
     assert query.limit == 5
     assert not [c for c in literal(text) if ord(c) < 32 or "\ud800" <= c <= "\udfff"]
 
@@ -245,9 +283,10 @@ def test_times_are_written_in_utc_without_quotes_or_fractions():
     assert literal(datetime.fromisoformat("2026-03-14T19:22:31.5+01:00")) == "2026-03-14T18:22:31Z"
 
 
-def test_question_about_a_hostile_guest_id_finds_nothing_of_others():
+def test_question_about_a_hostile_guest_id_is_refused():
     with connected() as connection:
-        assert connection.provider.get_feedback(guest_external_id="x' OR Id != '") == []
+        with pytest.raises(RequestRejected, match="invalid ID field"):
+            connection.provider.get_feedback(guest_external_id="x' OR Id != '")
         assert len(connection.provider.get_feedback()) == 5
 
 
@@ -445,7 +484,7 @@ def test_salesforce_says_what_it_does_not_take():
     with connected() as connection:
         with pytest.raises(RequestRejected) as caught:
             connection.provider.post_feedback({**FEEDBACK, "guest_external_id": "003000000000000AAA"}, KEY)
-        assert caught.value.vendor_code == "MALFORMED_ID"
+        assert caught.value.vendor_code == "INVALID_CROSS_REFERENCE_KEY"
         assert connection.simulator.state()["Feedback__c"] == 5
 
 
@@ -510,7 +549,7 @@ def test_deleted_contact_that_is_asked_for_by_id_is_told_as_deleted():
 def test_many_ids_are_read_in_queries_of_200():
     with connected() as connection:
         keys = tuple(connection.simulator.records["Contact"])
-        wanted = keys + tuple(f"003Hs{number:010d}AAA" for number in range(180))
+        wanted = keys + tuple(f"003Hs{number:010d}IAA" for number in range(1000, 1180)) + ("", "guest_7", "003Hs0000000001AAA")
         pages = list(connection.provider.guest_data(StreamQuery(external_ids=wanted)))
         assert len(pages) == 2
         assert {guest.external_id for page in pages for guest in page.records} == set(keys)
@@ -586,12 +625,12 @@ def test_outbound_message_says_what_to_read_again_and_keeps_no_session():
     assert parse({}, body) == [
         InboundEvent(
             event_type="Feedback__c",
-            event_id="04lHs0000000001AAA",
+            event_id="04lHs0000000001IAA",
             object_type="feedback",
-            object_id="a01Hs0000000031MAA",
+            object_id="a01Hs0000000031IAA",
             refresh=("feedback",),
         ),
-        InboundEvent(event_type="Account", event_id="04lHs0000000002AAA", object_id="001Hs0000000009AAA"),
+        InboundEvent(event_type="Account", event_id="04lHs0000000002IAA", object_id="001Hs0000000009IAA"),
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from integrations.records import InboundEvent
+from integrations.services.salesforce.ids import spelled
 
 OBJECTS = {
     "Contact": ("guest", "guest_data"),
@@ -29,12 +30,12 @@ def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
 def _events(notifications: Any) -> Iterator[InboundEvent]:
     for notification in notifications if isinstance(notifications, list) else ():
         row = notification["sObject"]
-        object_id = row.get("Id", "")
+        object_id = spelled(row.get("Id", ""))
         name = row["type"] or ("Contact" if object_id.startswith(CONTACT_PREFIX) else "unknown")
         record_type, stream = OBJECTS.get(name, ("", ""))
         yield InboundEvent(
             event_type=name,
-            event_id=notification["Id"],
+            event_id=spelled(notification["Id"]),
             object_type=record_type,
             object_id=object_id,
             refresh=(stream,) if stream else (),

@@ -17,11 +17,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from integrations.services.simphony.simulator_checks import Prices, RefusalError, check_shape, invalid, not_offered, subtotal
 from integrations.simulators.server import SimRequest, SimResponse, Simulator, route
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TAX = Decimal("0.08")
 DUPLICATE_SECONDS = 300
+ORDER_TYPES = {1: "Room service", 2: "Take out"}
+AUTHORIZE = {"response_type": "code", "scope": "openid", "redirect_uri": "apiaccount://callback", "code_challenge_method": "S256"}
+"""What a sign-in begins with, beside the client and the challenge."""
+FILTERS = ("checkNumbers", "checkEmployeeRef", "orderTypeRef", "sinceTime", "includeClosed", "tableName")
+"""Of a list of checks."""
+ELSEWHERE = re.compile(
+    r"/api/v\d/(organizations|tenders|taxes|discounts|serviceCharges|barcodes|employees|notifications|menus|checks/[^/]+/\w+)(/.*)?"
+)
+"""Resources of Simphony's, of which this simulator has nothing, or not everything."""
+
+
+def _unsigned(field: str) -> SimResponse:
+    return SimResponse(status=400, json={"status": 400, "message": field, "code": "VALIDATION_ERRORS"})
 
 
 class SimphonySimulator(Simulator):
@@ -92,12 +106,29 @@ class SimphonySimulator(Simulator):
                     raise KeyError(name)
         return self.state()
 
+    # --- doors of the simulator itself ---------------------------------------------------------------------------------------------
+
+    def handle(self, request: SimRequest) -> SimResponse:
+        try:
+            response = super().handle(request)
+        except RefusalError as refusal:
+            return self.error(refusal.status, refusal.words, refusal.code)
+        is_unknown = response.status == 405 or (response.status == 404 and "no such resource" in response.json["detail"])
+        if is_unknown and ELSEWHERE.fullmatch(request.path):
+            return self.error(501, f"This simulator does not offer {request.method} {request.path}.", "not_implemented")
+        return response
+
     # --- sign-in -----------------------------------------------------------------------------------------------------------------
 
     @route("GET", "/oidc-provider/v1/oauth2/authorize")
     def authorize(self, request: SimRequest) -> SimResponse:
         if request.arg("client_id") != self.client_id:
-            return SimResponse(status=400, json={"status": 400, "message": "INVALID_CLIENT", "code": "VALIDATION_ERRORS"})
+            return _unsigned("INVALID_CLIENT")
+        for name, wanted in AUTHORIZE.items():
+            if request.arg(name) != wanted:
+                return _unsigned(name)
+        if not re.fullmatch("[A-Za-z0-9_-]{43}", request.arg("code_challenge")):
+            return _unsigned("code_challenge")
         cookie = f"sim{len(self.started) + 1}"
         self.started[cookie] = request.arg("code_challenge")
         return SimResponse(json={}, headers={"Set-Cookie": f"oidc={cookie}; Path=/; Expires=Wed, 21 Oct 2099 07:28:00 GMT; HttpOnly"})
@@ -120,14 +151,19 @@ class SimphonySimulator(Simulator):
     @route("POST", "/oidc-provider/v1/oauth2/token")
     def token(self, request: SimRequest) -> SimResponse:
         form = request.form()
-        if form.get("grant_type") not in ("authorization_code", "refresh_token") or form.get("client_id") != self.client_id:
-            return SimResponse(status=400, json={"status": 400, "message": "grant_type or client_id", "code": "VALIDATION_ERRORS"})
+        if form.get("grant_type") not in ("authorization_code", "refresh_token"):
+            return _unsigned("grant_type")
+        for name, wanted in {"client_id": self.client_id, "scope": "openid", "redirect_uri": AUTHORIZE["redirect_uri"]}.items():
+            if form.get(name) != wanted:
+                return _unsigned(name)
         if form["grant_type"] == "refresh_token":
             allowed = form.get("refresh_token") in self.refresh_tokens
             self.refresh_tokens.discard(form.get("refresh_token", ""))
             self.counts["refreshes"] += allowed
+        elif not 43 <= len(form.get("code_verifier", "")) <= 128:
+            return _unsigned("code_verifier")
         else:
-            digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+            digest = hashlib.sha256(form["code_verifier"].encode()).digest()
             allowed = self.codes.pop(form.get("code", ""), "") == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if not allowed:
             return SimResponse(status=401, json={"status": 401, "message": "AUTHENTICATION_CODE_NOT_FOUND", "code": "RECORD_NOT_FOUND"})
@@ -138,12 +174,21 @@ class SimphonySimulator(Simulator):
         return SimResponse(json={"id_token": id_token, "refresh_token": refresh_token, "access_token": "unused", "expires_in": "1209600"})
 
     def authenticate(self, request: SimRequest) -> SimResponse | None:
+        wanted = "application/x-www-form-urlencoded" if request.path.startswith("/oidc-provider/") else "application/json"
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if request.body and kind != wanted:
+            return self.error(415, f"Content-Type {kind} is not supported: send {wanted}.")
         if request.path.startswith("/oidc-provider/"):
             return None
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind != "Bearer" or token not in self.id_tokens:
             return self.error(401, "The token is not valid.")
-        by_header = "/checks" in request.path or "menu_id" in request.args
+        by_query = {"OrgShortName": self.org, "LocRef": self.location, "RvcRef": str(self.center)}
+        if "/summary" in request.path or "/unavailable" in request.path:
+            for name, wanted in by_query.items():
+                if request.arg(name) != wanted:
+                    return self.error(400, f"{name} is missing or not known.")
+        by_header = ("/checks" in request.path and request.method != "POST") or "menu_id" in request.args
         if by_header and self._context(request) != (self.org, self.location, str(self.center)):
             return self.error(400, "Simphony-OrgShortName, Simphony-LocRef and Simphony-RvcRef are required.")
         return None
@@ -157,7 +202,7 @@ class SimphonySimulator(Simulator):
     def revenue_center(self, request: SimRequest) -> SimResponse:
         if request.args != {"org": self.org, "location": self.location, "center": str(self.center)}:
             return self.error(404, "Requested resource not found")
-        order_types = [{"orderTypeRef": 1, "name": "Room service"}, {"orderTypeRef": 2, "name": "Take out"}]
+        order_types = [{"orderTypeRef": number, "name": name} for number, name in ORDER_TYPES.items()]
         return SimResponse(json={"rvcRef": self.center, "locRef": self.location, "name": "Harbour Bar", "orderTypes": order_types})
 
     @route("GET", "/api/v1/menus/summary")
@@ -196,96 +241,79 @@ class SimphonySimulator(Simulator):
             body = json.loads((FIXTURES / "error_duplicate_request.json").read_text())
             return SimResponse(status=400, json=body, content_type="application/problem+json")
         self.bodies.append(request.body)
-        body = request.json()
-        if wrong := self._wrong(body):
-            return self.error(400, f"{wrong} is missing, unknown or not of its type.", "invalid_request")
+        body = self._read_check(request)
         header, key = body["header"], body["header"]["idempotencyId"]
         answered_at, answer = self.answered.get(key, (0.0, {}))
         if "detect-duplicate-request" in request.headers.get("simphony-features", "") and self.clock() - answered_at < DUPLICATE_SECONDS:
             return SimResponse(json={**answer, "header": {**answer["header"], "isCachedResponse": True}})
         if any(check["header"]["checkName"] == header["checkName"] and self._is_open(check) for check in self.checks.values()):
-            return self.error(400, "The check name is in use.", "check_name_in_use")
-        try:
-            check = self._open_check(header, body["menuItems"], body.get("tenders", []))
-        except KeyError:
-            return self.error(400, "A menu item is not available.", "menu_item_not_available")
+            raise RefusalError("check_name_in_use", "The check name is in use.")
+        check = self._open_check(header, body.get("menuItems", []), body.get("tenders", []))
         self.answered[key] = (self.clock(), copy.deepcopy(check))
         return SimResponse(json=check)
 
-    def _wrong(self, body: Any) -> str:
-        """Return the first field of a check that is wrong, or nothing."""
-        header = body.get("header") if isinstance(body, dict) else None
-        if not isinstance(header, dict):
-            return "header"
-        known = {"orgShortName": self.org, "locRef": self.location, "rvcRef": self.center, "checkEmployeeRef": self.employee}
-        for name, value in known.items():
-            if header.get(name) != value or isinstance(header.get(name), bool):
-                return f"header.{name}"
-        if header.get("orderTypeRef") not in (1, 2):
-            return "header.orderTypeRef"
-        if not re.fullmatch("[0-9a-f]{32}", str(header.get("idempotencyId"))):
-            return "header.idempotencyId"
-        if not isinstance(header.get("checkName"), str):
-            return "header.checkName"
-        for block in ("discounts", "serviceCharges", "comboMeals", "taxes"):  # not offered here
-            if body.get(block):
-                return block
-        for block in ("menuItems", "tenders"):
-            lines = body.get(block, [])
-            if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-                return block
-        for number, line in enumerate(body.get("menuItems", [])):
-            for name, least in (("menuItemId", 1), ("quantity", 0), ("definitionSequence", 1), ("priceSequence", 1), ("unitPrice", None)):
-                value = line.get(name, 1)
-                if isinstance(value, bool) or not isinstance(value, int | float) or (least is not None and value < least):
-                    return f"menuItems[{number}].{name}"
-            if "menuItemId" not in line or not line.get("quantity"):
-                return f"menuItems[{number}]"
-        for number, line in enumerate(body.get("tenders", [])):
-            if line.get("tenderId") not in (self.tender, self.service_total):
-                return f"tenders[{number}].tenderId"
-            total = line.get("total")
-            if isinstance(total, bool) or not isinstance(total, int | float) or total < 0:
-                return f"tenders[{number}].total"
-        return ""
+    @route("POST", "/api/v1/checks/calculator")
+    def calculate_check(self, request: SimRequest) -> SimResponse:
+        """Answer what a check would come to, and keep nothing."""
+        body = self._read_check(request)
+        return SimResponse(json=self._check(body["header"], body.get("menuItems", [])))
+
+    @route("POST", "/api/v1/checks/{check}/round")
+    def add_round(self, request: SimRequest) -> SimResponse:
+        check = self._find(request)
+        if not self._is_open(check):
+            raise RefusalError("check_closed", "The check is closed.")
+        body = self._read_check(request)
+        check["menuItems"] += self._priced(body.get("menuItems", []))
+        self._add_up(check)
+        self._tender(check, body.get("tenders", []))
+        return SimResponse(json=check)
+
+    def _read_check(self, request: SimRequest) -> dict[str, Any]:
+        if "enable-condiment-prefix" in request.headers.get("simphony-features", ""):
+            raise not_offered("enable-condiment-prefix")
+        known = {"orgShortName": (self.org,), "locRef": (self.location,), "rvcRef": (self.center,)}
+        known |= {"checkEmployeeRef": (self.employee,), "orderTypeRef": tuple(ORDER_TYPES)}
+        body = request.json()
+        check_shape(body, in_header=known, tenders=(self.tender, self.service_total))
+        return body
+
+    def _priced(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        prices = Prices(self.menus, self.unavailable)
+        return [prices.line(line) for line in lines]
+
+    def _check(self, header: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
+        check = {"header": {**header, "status": "open"}, "menuItems": self._priced(lines), "tenders": [], "totals": {"paymentTotal": 0}}
+        self._add_up(check)
+        return check
+
+    def _add_up(self, check: dict[str, Any]) -> None:
+        whole, paid = subtotal(check["menuItems"]), check["totals"]["paymentTotal"]
+        tax = (whole * TAX).quantize(Decimal("0.01"))
+        nothing = dict.fromkeys(("subtotalDiscountTotal", "autoServiceChargeTotal", "serviceChargeTotal"), 0)
+        due = round(float(whole + tax) - paid, 2)
+        check["totals"] = {"subtotal": float(whole), **nothing, "taxTotal": float(tax), "paymentTotal": paid, "totalDue": due}
 
     def _open_check(
         self, header: dict[str, Any], lines: list[dict[str, Any]], tenders: list[dict[str, Any]], days: int = 0
     ) -> dict[str, Any]:
-        subtotal = sum((self._line_total(line) for line in lines), Decimal(0))
-        tax = (subtotal * TAX).quantize(Decimal("0.01"))
+        check = self._check(header, lines)
         self.last_number += 1
-        number = self.last_number
         opened = datetime.fromtimestamp(self.clock(), UTC) - timedelta(days=days)
-        check = {
-            "header": {
-                **header,
-                "checkRef": f"929aacee2c6d42c78ae877e824c28eed{number:08d}",
-                "checkNumber": number,
-                "openTime": opened.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                "status": "open",
-            },
-            "menuItems": lines,
-            "tenders": [],
-            "totals": {"subtotal": float(subtotal), "taxTotal": float(tax), "paymentTotal": 0, "totalDue": float(subtotal + tax)},
+        check["header"] |= {
+            "checkRef": f"929aacee2c6d42c78ae877e824c28eed{self.last_number:08d}",
+            "checkNumber": self.last_number,
+            "openTime": opened.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
         self.checks[check["header"]["checkRef"]] = check
-        for tender in tenders:
-            if tender["tenderId"] == self.tender:
-                self._pay(check, tender["total"])
+        self._tender(check, tenders)
         return check
 
-    def _line_total(self, line: dict[str, Any]) -> Decimal:
-        item = self._item(line["menuItemId"])
-        sequence = line.get("definitionSequence", 1)
-        definition = {one["definitionSequence"]: one for one in item["definitions"]}[sequence]
-        for gone in self.unavailable["items"]:
-            sequences = {one["definitionSequence"] for one in gone["definitions"]} or {sequence}
-            if gone["menuItemId"] == item["menuItemId"] and sequence in sequences:
-                raise KeyError(item["menuItemId"])
-        prices = {price["priceSequence"]: price["price"] for price in definition["prices"]}
-        price = line["unitPrice"] if "unitPrice" in line else prices[line.get("priceSequence", 1)]
-        return Decimal(str(price)) * Decimal(str(line["quantity"]))
+    def _tender(self, check: dict[str, Any], tenders: list[dict[str, Any]]) -> None:
+        for tender in tenders:
+            check["tenders"].append(tender)
+            if tender["tenderId"] == self.tender:
+                self._pay(check, tender["total"])
 
     def _pay(self, check: dict[str, Any], amount: float) -> None:
         totals = check["totals"]
@@ -299,30 +327,58 @@ class SimphonySimulator(Simulator):
 
     @route("GET", "/api/v1/checks")
     def list_checks(self, request: SimRequest) -> SimResponse:
-        employee, since = request.arg("checkEmployeeRef"), request.arg("sinceTime")
-        headers = [
-            check["header"]
-            for check in self.checks.values()
-            if (request.arg("includeClosed") == "true" or self._is_open(check))
-            and employee in ("", str(check["header"]["checkEmployeeRef"]))
-            and check["header"]["openTime"] >= since
+        for name in request.query:
+            if name not in FILTERS:
+                raise invalid(name)
+        numbers = [one for one in request.arg("checkNumbers").split(",") if one]
+        employee, order_type, table = (request.arg(name) for name in ("checkEmployeeRef", "orderTypeRef", "tableName"))
+        closed = request.arg("includeClosed", "false")
+        for name, wanted in (("checkNumbers", numbers), ("checkEmployeeRef", [employee]), ("orderTypeRef", [order_type])):
+            if not all(one.isdecimal() for one in wanted if one):
+                raise invalid(name)
+        if closed not in ("true", "false"):
+            raise invalid("includeClosed")
+        since = _moment(request.arg("sinceTime"))
+        found = [
+            header
+            for header in (check["header"] for check in self.checks.values())
+            if (closed == "true" or header["status"] == "open")
+            and (not numbers or str(header["checkNumber"]) in numbers)
+            and employee in ("", str(header["checkEmployeeRef"]))
+            and order_type in ("", str(header.get("orderTypeRef", "")))
+            and table in ("", header.get("tableName"))
+            and (since is None or datetime.fromisoformat(header["openTime"]) >= since)
         ]
-        return SimResponse(json={"items": [{k: v for k, v in header.items() if k != "idempotencyId"} for header in headers]})
+        return SimResponse(json={"items": [{k: v for k, v in header.items() if k != "idempotencyId"} for header in found]})
+
+    def _find(self, request: SimRequest) -> dict[str, Any]:
+        if request.args["check"] not in self.checks:
+            raise RefusalError("", "Check is invalid.", 404)
+        return self.checks[request.args["check"]]
 
     @route("GET", "/api/v1/checks/{check}")
     def read_check(self, request: SimRequest) -> SimResponse:
-        check = self.checks.get(request.args["check"])
-        return SimResponse(json=check) if check else self.error(404, "Check is invalid.")
+        return SimResponse(json=self._find(request))
 
     @route("DELETE", "/api/v1/checks/{check}")
     def delete_check(self, request: SimRequest) -> SimResponse:
-        check = self.checks.get(request.args["check"])
-        if not check:
-            return self.error(404, "Check is invalid.")
-        if not self._is_open(check):
-            return self.error(400, "The check is closed.", "check_closed")
+        if not self._is_open(self._find(request)):
+            raise RefusalError("check_closed", "The check is closed.")
         del self.checks[request.args["check"]]
         return SimResponse(status=204)
+
+
+def _moment(text: str) -> datetime | None:
+    """Read `sinceTime`, which is in UTC."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid("sinceTime") from None
+    if found.utcoffset() != timedelta(0):
+        raise invalid("sinceTime")
+    return found
 
 
 simulator = SimphonySimulator

@@ -1,4 +1,4 @@
-"""Square in small, in its wire format and with its errors: locations, catalog, OAuth, webhook subscriptions; orders are the order book's.
+"""Square in small, in its wire format and with its errors: locations, catalog, OAuth, webhook subscriptions; orders and payments have modules of their own.
 
 What it refuses is what Square's contract and documentation say it refuses; its answers are held against the contract by the tests.
 Beside the common faults it knows `conflict`: somebody else changes the order just before our update arrives.
@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from integrations.services.square.simulator_catalog import NESTED, POOL_BAR, RESTAURANT, children, stamp
-from integrations.services.square.simulator_frame import MERCHANT, TOKEN, RefusalError, bad
-from integrations.services.square.simulator_orders import OrderBook
+from integrations.services.square.simulator_contract import SCHEMAS
+from integrations.services.square.simulator_frame import MERCHANT, TOKEN, RefusalError, bad, not_offered
+from integrations.services.square.simulator_payments import Payments
+from integrations.services.square.simulator_search import moment
 from integrations.simulators.server import SimRequest, SimResponse, route
 
 __all__ = ["APPLICATION_ID", "APPLICATION_SECRET", "POOL_BAR", "REFRESH_TOKEN", "RESTAURANT", "TOKEN", "SquareSimulator"]
@@ -21,7 +23,7 @@ __all__ = ["APPLICATION_ID", "APPLICATION_SECRET", "POOL_BAR", "REFRESH_TOKEN", 
 APPLICATION_ID, APPLICATION_SECRET, REFRESH_TOKEN = "sq0idp-simulated", "sq0csp-simulated-secret", "EQAA-simulated-refresh-token"
 
 
-class SquareSimulator(OrderBook):
+class SquareSimulator(Payments):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.refresh_tokens = {REFRESH_TOKEN}
@@ -95,12 +97,17 @@ class SquareSimulator(OrderBook):
         self.need("ITEMS_READ")
         body = request.json()
         if body.get("query"):
-            raise bad("This simulator offers no `query`.", "query", "NOT_IMPLEMENTED")
+            raise not_offered("`query` of a catalog search", "query")
+        if body.get("include_deleted_objects") and body.get("include_category_path_to_root"):
+            raise bad(
+                "Deleted objects and paths to the root exclude each other.", "include_category_path_to_root", "CONFLICTING_PARAMETERS"
+            )
+        if body.get("include_category_path_to_root"):
+            raise not_offered("`include_category_path_to_root`", "include_category_path_to_root")
         query = {name: body.get(name) for name in ("object_types", "begin_time", "include_deleted_objects")}
         limit = body.get("limit", 100)
-        if not 1 <= limit <= 1000:
-            raise bad("`limit` must be between 1 and 1000.", "limit", "VALUE_TOO_HIGH")
-        begin = _moment(body["begin_time"]) if body.get("begin_time") else None
+        limit = limit if 1 <= limit <= 1000 else 100  # Square ignores what is out of its range
+        begin = moment(body["begin_time"], "begin_time") if body.get("begin_time") else None
         found, cursor = self._search(query, begin, bool(body.get("include_deleted_objects")), limit, body.get("cursor", ""))
         answer: dict[str, Any] = {"latest_time": stamp(self.catalog.updated_at)}
         if found:
@@ -112,7 +119,11 @@ class SquareSimulator(OrderBook):
     @route("GET", "/v2/catalog/list")
     def list_catalog(self, request: SimRequest) -> SimResponse:
         self.need("ITEMS_READ")
-        types = [kind.upper() for kind in request.arg("types").split(",") if kind]
+        types = [kind.strip().upper() for kind in request.arg("types").split(",") if kind]
+        if unknown := [kind for kind in types if kind not in SCHEMAS["CatalogObjectType"]["enum"]]:
+            raise bad(f"`types` is not a valid enum value: {unknown[0]!r}.", "types", "INVALID_ENUM_VALUE")
+        if request.arg("catalog_version"):
+            raise not_offered("`catalog_version`", "catalog_version")
         found, cursor = self._search({"object_types": types, "list": True}, None, False, 100, request.arg("cursor"))
         return SimResponse(json={"objects": found} | ({"cursor": cursor} if cursor else {}))
 
@@ -124,7 +135,11 @@ class SquareSimulator(OrderBook):
                 return found, self.make_cursor(place, query)
             nested = children(top) if NESTED.get(top["type"], ("", ""))[1] in types else ()
             for one in (top, *nested):
-                if one["type"] in types and (deleted or not one["is_deleted"]) and (begin is None or _moment(one["updated_at"]) > begin):
+                if (
+                    one["type"] in types
+                    and (deleted or not one["is_deleted"])
+                    and (begin is None or datetime.fromisoformat(one["updated_at"]) > begin)
+                ):
                     found.append(one)
         return found, ""
 
@@ -160,11 +175,13 @@ class SquareSimulator(OrderBook):
         body = request.json()
         if body["grant_type"] not in ("authorization_code", "refresh_token", "migration_token"):
             raise bad(f"`grant_type` is not a known one: {body['grant_type']!r}.", "grant_type", "INVALID_VALUE")
+        if body["grant_type"] != "refresh_token":
+            raise not_offered(f"`grant_type` {body['grant_type']}", "grant_type")
         secret = body.get("client_secret")
         if body.get("client_id") != APPLICATION_ID or secret not in (None, APPLICATION_SECRET):
             raise RefusalError(401, "UNAUTHORIZED", "Not Authorized")
         refresh_token = body.get("refresh_token")
-        if body.get("grant_type") != "refresh_token" or refresh_token not in self.refresh_tokens:
+        if refresh_token not in self.refresh_tokens:
             raise RefusalError(401, "UNAUTHORIZED", "The refresh token is invalid.")
         now = datetime.now(UTC)
         number = len(self.tokens)
@@ -231,7 +248,7 @@ class SquareSimulator(OrderBook):
     @route("PUT", "/v2/webhooks/subscriptions/{subscription_id}")
     def update_subscription(self, request: SimRequest) -> SimResponse:
         found = self._subscription(request)
-        given = request.json().get("subscription", {})
+        given = request.json().get("subscription") or {}
         found |= {name: given[name] for name in ("name", "enabled", "event_types", "notification_url") if name in given}
         return SimResponse(json={"subscription": found})
 
@@ -254,13 +271,6 @@ class SquareSimulator(OrderBook):
 
 def _key(number: int, turn: int) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(f"simulated key {number} {turn}".encode()).digest()[:16]).decode().rstrip("=")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise bad("That is no time in RFC 3339.", "begin_time", "INVALID_TIME") from None
 
 
 def _count(values: Any) -> dict[str, int]:

@@ -14,6 +14,7 @@ BODIES = [
     (method, re.compile(pattern), name)
     for method, pattern, name in (
         ("POST", "/v2/orders", "CreateOrderRequest"),
+        ("POST", "/v2/orders/calculate", "CalculateOrderRequest"),
         ("POST", "/v2/orders/search", "SearchOrdersRequest"),
         ("POST", "/v2/orders/batch-retrieve", "BatchRetrieveOrdersRequest"),
         ("PUT", "/v2/orders/[^/]+", "UpdateOrderRequest"),

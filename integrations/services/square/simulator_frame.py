@@ -19,6 +19,14 @@ from integrations.simulators.server import SimRequest, SimResponse, Simulator
 TOKEN = "EAAA-simulated-access-token"
 MERCHANT = "MLSIMHOTEL001"
 SCOPES = ("MERCHANT_PROFILE_READ", "ITEMS_READ", "ORDERS_READ", "ORDERS_WRITE", "PAYMENTS_READ", "PAYMENTS_WRITE")
+ELSEWHERE = re.compile(r"/v2/(?P<name>[a-z-]+(?:/[a-z-]+)*)(?:/[^/]+)*|/oauth2/authorize")
+NOT_OFFERED = (
+    "apple-pay", "bank-accounts", "bookings", "cards", "cash-drawers", "catalog", "channels", "checkout", "customers", "devices", "disputes",
+    "employees", "events", "gift-cards", "inventory", "invoices", "labor", "locations", "loyalty", "merchants", "online-checkout", "orders",
+    "payments", "payouts", "refunds", "sites", "snippets", "subscriptions", "team-members", "terminals", "transfer-orders", "vendors",
+    "webhooks",
+)  # fmt: skip
+"""Resources of Square's, of which this simulator has nothing, or not everything."""
 CODES = {
     400: ("INVALID_REQUEST_ERROR", "BAD_REQUEST"),
     401: ("AUTHENTICATION_ERROR", "UNAUTHORIZED"),
@@ -28,6 +36,7 @@ CODES = {
     409: ("INVALID_REQUEST_ERROR", "CONFLICT"),
     429: ("RATE_LIMIT_ERROR", "RATE_LIMITED"),
     500: ("API_ERROR", "INTERNAL_SERVER_ERROR"),
+    501: ("API_ERROR", "NOT_IMPLEMENTED"),
     502: ("API_ERROR", "BAD_GATEWAY"),
     503: ("API_ERROR", "SERVICE_UNAVAILABLE"),
     504: ("API_ERROR", "GATEWAY_TIMEOUT"),
@@ -41,6 +50,11 @@ class RefusalError(Exception):
         error = {"category": category or CODES.get(status, CODES[400])[0], "code": code, "detail": detail}
         self.response = SimResponse(status=status, json={"errors": [error | ({"field": field} if field else {})]})
         super().__init__(detail)
+
+
+def not_offered(what: str, field: str = "") -> RefusalError:
+    """Refuse by name what Square has and this simulator has not."""
+    return RefusalError(501, "NOT_IMPLEMENTED", f"This simulator offers no {what}.", field.lstrip("."))
 
 
 def bad(detail: str, field: str = "", code: str = "BAD_REQUEST") -> RefusalError:
@@ -98,9 +112,15 @@ class Frame(Simulator):
 
     def handle(self, request: SimRequest) -> SimResponse:
         try:
-            return super().handle(request)
+            response = super().handle(request)
         except RefusalError as refusal:
             return refusal.response
+        place = ELSEWHERE.fullmatch(request.path)
+        if response.json and place and (place["name"] or "oauth2").partition("/")[0] in (*NOT_OFFERED, "oauth2"):
+            [error] = response.json.get("errors") or [{}]
+            if response.status == 405 or (response.status == 404 and error.get("detail", "").startswith("no such resource")):
+                return not_offered(f"{request.method} {request.path}").response
+        return response
 
     def need(self, scope: str) -> None:
         if scope not in self.scopes:

@@ -506,7 +506,9 @@ def test_void_cancels_payments_and_fulfillments_before_the_order(square: Connect
     order = post(square)
     order["fulfillments"] = [{"uid": "f1", "type": "PICKUP", "state": "PROPOSED"}, {"uid": "f2", "type": "PICKUP", "state": "COMPLETED"}]
     body = {"order_id": order["id"], "amount_money": {"amount": 500, "currency": "EUR"}, "autocomplete": False}
-    payment_id = square.simulator._create_payment(body | {"source_id": "CASH", "cash_details": {}})
+    payment_id = square.simulator._create_payment(
+        body | {"source_id": "CASH", "cash_details": {"buyer_supplied_money": body["amount_money"]}}
+    )
     assert void(square, order) == {"reference": order["id"], "status": "voided"}
     assert order["state"] == "CANCELED"
     assert [one["state"] for one in order["fulfillments"]] == ["CANCELED", "COMPLETED"]
