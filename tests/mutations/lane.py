@@ -1,8 +1,9 @@
 """A pytest plugin that has the collected tests look at mistakes, instead of running them once.
 
 A first pass writes down which test runs which line. Then each mistake gets a copy of this process and of the database: its functions are
-swapped in memory, and the tests that run its line are run, the quickest first, until one fails. What stands outside of functions (constants,
-tables, decorators) is loaded in a process of its own, by `plant`. No file is changed.
+swapped in memory, or its constant wherever it was imported, and the tests that run its line are run, the quickest first, until one fails.
+What is neither (the body of a class, a decorator), and a constant that nobody missed (another may be made of it), is loaded in a process of
+its own, by `plant`. No file is changed.
 """
 
 import gc
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 
 import coverage
 import pytest
@@ -24,9 +25,9 @@ from _pytest.runner import runtestprotocol
 
 from tests.mutations.mistakes import ROOT, Mistake, Swap, lines_of_statement
 
-HANGS_SECONDS = 20
+HANGS_SECONDS = 60
 """A test that takes so much longer than it did hangs on the mistake, and has noticed it."""
-LOADED_SECONDS = 180
+LOADED_SECONDS = 300
 NOTICED, MISSED = 1, 0
 
 
@@ -104,29 +105,33 @@ class Lane:
     # --- one mistake -----------------------------------------------------------------------------------------------------------
 
     def _start(self, mistake: Mistake) -> None:
-        swap = mistake.swap()
-        tests = self._tests_of(mistake, lines_of_statement(mistake.file, mistake.line)) if swap else []
-        if not tests:  # it acts when the module is loaded
-            swap, tests = None, self._tests_of(mistake, None)
         if len(self.running) >= (os.cpu_count() or 1):
             self._wait()
-        look = (lambda: self._look_swapped(swap, str(mistake.file), tests)) if swap else (lambda: self._look_loaded(mistake, tests))
-        self.running[self._fork(look)] = mistake
+        self.running[self._fork(lambda: self._look(mistake))] = mistake
 
     def _wait(self) -> None:
         pid, status = os.waitpid(-1, 0)
         if mistake := self.running.pop(pid, None):
             self.found(mistake, os.waitstatus_to_exitcode(status) != MISSED)
 
-    def _look_swapped(self, swap: Swap, file: str, tests: list[str]) -> int:
-        for function in gc.get_objects():
-            if isinstance(function, FunctionType) and function.__code__.co_filename == file:
-                code = function.__code__
-                function.__code__ = swap.get((code.co_qualname, code.co_firstlineno), code)
+    def _look(self, mistake: Mistake) -> int:
+        if (swap := mistake.swap()) and (tests := self._tests_of(mistake, lines_of_statement(mistake.file, mistake.line))):
+            _swap_functions(swap, str(mistake.file))
+            return self._run(tests)
+        # If no test runs it, the module may when it is loaded.
+        tests = self._tests_of(mistake, None)
+        if constant := mistake.constant():
+            _swap_constants(*constant, str(mistake.file))
+            if self._run(tests) == NOTICED:
+                return NOTICED
+        return self._look_loaded(mistake, tests)
+
+    def _run(self, tests: list[str]) -> int:
         for item, following in _with_next([self.items[name] for name in tests]):
             signal.alarm(int(HANGS_SECONDS + 10 * self.seconds[item.nodeid]))  # nobody handles it: the process ends
             if _fails(item, following):
                 return NOTICED
+        signal.alarm(0)
         return MISSED
 
     def _look_loaded(self, mistake: Mistake, tests: list[str]) -> int:
@@ -171,6 +176,23 @@ class Lane:
             own.unlink(missing_ok=True)
         finally:
             os._exit(code)
+
+
+def _swap_functions(swap: Swap, file: str) -> None:
+    for function in gc.get_objects():
+        if isinstance(function, FunctionType) and function.__code__.co_filename == file:
+            code = function.__code__
+            function.__code__ = swap.get((code.co_qualname, code.co_firstlineno), code)
+
+
+def _swap_constants(code: CodeType, names: list[str], file: str) -> None:
+    module = next(module for module in sys.modules.values() if getattr(module, "__file__", "") == file)
+    changed = dict(vars(module))
+    exec(code, changed)
+    for name in names:
+        old = vars(module)[name]
+        for other in [other for other in sys.modules.values() if vars(other).get(name) is old]:
+            setattr(other, name, changed[name])
 
 
 def _fails(item: pytest.Item, following: pytest.Item | None) -> bool:

@@ -12,14 +12,15 @@ from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).resolve().parents[2]
 OPPOSITES = (
-    "Eq_NotEq NotEq_Eq Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Is_IsNot IsNot_Is Add_Sub Sub_Add Mul_Div Div_Mul "
-    "FloorDiv_Mul Mod_Mul Pow_Mul LShift_RShift RShift_LShift BitOr_BitAnd BitAnd_BitOr Delete_Not"
-).split()
+    "Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt", "Is_IsNot", "IsNot_Is",
+    "Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_Mul", "Pow_Mul", "LShift_RShift", "RShift_LShift",
+    "BitOr_BitAnd", "BitAnd_BitOr", "Delete_Not",
+)  # fmt: skip
 """One or two replacements for each sign: more of them say no more."""
 OTHERS = (
-    "AddNot ReplaceTrueWithFalse ReplaceFalseWithTrue ReplaceAndWithOr ReplaceOrWithAnd ReplaceBreakWithContinue "
-    "ReplaceContinueWithBreak NumberReplacer ZeroIterationForLoop RemoveDecorator"
-).split()
+    "AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop", "RemoveDecorator",
+)  # fmt: skip
 
 Swap = dict[tuple[str, int], CodeType]
 """Qualified name and first line of a function -> its code."""
@@ -51,6 +52,14 @@ class Mistake(NamedTuple):
         # Whoever makes a function at run time takes it from the code of the one around it.
         around = {_key(was): now for was, now in zip(old, new, strict=True) if _is_function(was) and was != now}
         return around or None
+
+    def constant(self) -> tuple[CodeType, list[str]] | None:
+        """Return the code and the names of what is assigned at the mistake's place; None where it is no assignment of the module's own."""
+        for statement in ast.parse(self.source).body:
+            if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.lineno <= self.line <= statement.end_lineno:
+                names = [node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+                return compile(ast.Module([statement], []), str(self.file), "exec"), names
+        return None
 
 
 def mistakes(file: Path) -> Iterator[tuple[str, int, int]]:
