@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -93,13 +93,14 @@ class Lane:
 
     def _read_observed(self) -> None:
         self.seconds: dict[str, float] = json.loads((self.folder / "seconds").read_text())
-        self.lines = coverage.CoverageData(str(self.folder / "lines"))
-        self.lines.read()
+        data = coverage.CoverageData(str(self.folder / "lines"))
+        data.read()
+        self.lines: dict[Path, dict[int, list[str]]] = {file: data.contexts_by_lineno(str(file)) for file in self.files}
 
     def _tests_of(self, mistake: Mistake, lines: range | None) -> list[str]:
         """Return the tests that run these lines, or any of the file, the quickest first."""
-        by_line: Mapping[int, list[str]] = self.lines.contexts_by_lineno(str(mistake.file))
-        chosen = {name for line, names in by_line.items() if lines is None or line in lines for name in names if name}
+        by_line = self.lines[mistake.file].items()
+        chosen = {name for line, names in by_line if lines is None or line in lines for name in names if name}
         return sorted(chosen, key=self.seconds.__getitem__)
 
     # --- one mistake -----------------------------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class Lane:
             _swap_constants(*constant, str(mistake.file))
             if self._run(tests) == NOTICED:
                 return NOTICED
-        return self._look_loaded(mistake, tests)
+        return self._look_loaded(mistake, tests) if tests else MISSED
 
     def _run(self, tests: list[str]) -> int:
         for item, following in _with_next([self.items[name] for name in tests]):
@@ -139,7 +140,7 @@ class Lane:
         planted.write_text(mistake.source)
         chosen.write_text("\n".join(tests))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutations.plant", f"@{chosen}"]
-        env = os.environ | {"MUTATED": str(mistake.file), "MUTATION": str(planted)}
+        env = os.environ | {"MUTATED": str(mistake.file), "MUTATION": str(planted), "MUTATION_DATABASE": self.database}
         try:
             return NOTICED if subprocess.run(command, cwd=ROOT, env=env, timeout=LOADED_SECONDS).returncode else MISSED
         except subprocess.TimeoutExpired:
