@@ -92,6 +92,14 @@ def test_a_delivered_operation_is_done_with_the_vendors_reference(operation: Ope
     assert operation.maybe_sent_at is None
 
 
+def test_a_reference_of_any_length_is_kept_as_far_as_it_fits(operation: Operation) -> None:
+    class Wordy(Vendor):
+        def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+            return {"reference": "r" * 300}
+
+    assert attempt(operation, Wordy()).vendor_reference == "r" * 192
+
+
 def test_a_done_operation_is_never_sent_again(operation: Operation) -> None:
     vendor = Vendor()
     attempt(operation, vendor)
@@ -254,7 +262,7 @@ def test_the_lease_is_prolonged_before_anything_is_sent(operation: Operation) ->
 
 @pytest.mark.parametrize(
     ("error", "is_counted"),
-    [(AuthenticationFailed(), True), (RequestRejected(), True), (ProviderUnavailable(), False), (RateLimited(), False)],
+    [(AuthenticationFailed(), True), (ProviderUnavailable(), False), (RateLimited(), False)],
     ids=lambda value: getattr(value, "code", str(value)),
 )
 def test_what_passes_by_itself_is_no_trouble_of_the_integration(

@@ -21,7 +21,7 @@ from tests.mutations.mistakes import ROOT, Mistake, make, mistakes
 
 A, W = "integrations/tests/test_", "webhooks/tests/test_"
 AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "outbox": (("integrations/outbox/*.py",), (f"{A}outbox.py", f"{A}api_actions.py", f"{A}background.py")),
+    "outbox": (("integrations/outbox/*.py",), (f"{A}outbox.py", f"{A}retries.py", f"{A}api_actions.py", f"{A}background.py")),
     "sync": (
         ("integrations/sync/*.py",),
         (f"{A}sync.py", f"{A}boundaries.py", f"{A}sync_corners.py", f"{A}differences.py", f"{A}who_is_who.py", f"{A}background.py"),
@@ -41,7 +41,14 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "commands": (
         ("*/management/commands/*.py", "integrations/management/command.py"),
-        (f"{A}commands.py", "tests/test_prune.py", f"{W}commands.py", f"{A}background.py", "tests/test_seed_methods.py"),
+        (
+            f"{A}commands.py",
+            "tests/test_every_command.py",
+            "tests/test_prune.py",
+            f"{W}commands.py",
+            f"{A}background.py",
+            "tests/test_seed_methods.py",
+        ),
     ),
 }
 """Area -> its modules, and the tests that cover them."""
