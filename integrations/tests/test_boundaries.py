@@ -158,10 +158,11 @@ def test_full_widens_only_a_run_that_has_not_begun(integration: Integration, sta
 def test_a_cron_line_means_the_hotels_clock(
     integration: Integration, monkeypatch: pytest.MonkeyPatch, zone: str, now: datetime, due: datetime
 ) -> None:
-    monkeypatch.setattr(schedule.random, "random", lambda: 0.0)
     integration.hotel.time_zone = zone
     integration.sync_settings = {"auto_sync": True, "sync_interval": "30 4 * * *"}
-    assert schedule.next_sync_at(integration, now) == due
+    for lot in (0.0, 1.0):
+        monkeypatch.setattr(schedule.random, "random", lambda lot=lot: lot)
+        assert schedule.next_sync_at(integration, now) == due + lot * min((due - now) / 10, timedelta(minutes=10))
 
 
 @pytest.mark.parametrize(
