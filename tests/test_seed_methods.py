@@ -140,7 +140,7 @@ def test_from_a_python_shell(world: World) -> None:
         assert guests.update_notification_status(sent[0].pk, "read").status == "done"
         assert guests.sync_guest_data().status == "succeeded"
         known = next(guest for guest in Guest.live.all() if guests.references.external_id("guest", guest))
-        assert isinstance(guests.get_guest_preferences(known.pk), dict)
+        assert guests.get_guest_preferences(known.pk), slug
 
 
 def test_over_the_api(world: World, api: APIClient) -> None:
@@ -167,15 +167,24 @@ def test_over_the_api(world: World, api: APIClient) -> None:
     [
         ("square", "post_guest_check", CHECK),
         ("opera_cloud", "post_check_in", CHECK_IN),
-        ("opera_cloud", "get_room_status", {"room_number": "101"}),
         ("salesforce", "post_feedback", FEEDBACK),
         ("salesforce", "post_chat_message", CHAT),
         ("salesforce", "post_notification", NOTIFICATION),
     ],
 )
 def test_by_command(world: World, monkeypatch: pytest.MonkeyPatch, slug: str, name: str, body: dict[str, Any]) -> None:
+    answer = by_command(world, monkeypatch, slug, name, body)
+    assert (answer["name"], answer["status"]) == (name, "done")
+    assert answer["reference"]
+
+
+def test_a_read_by_command(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms = by_command(world, monkeypatch, "opera_cloud", "get_room_status", {"room_number": "101"})
+    assert [room["number"] for room in rooms] == ["101"]
+
+
+def by_command(world: World, monkeypatch: pytest.MonkeyPatch, slug: str, name: str, body: dict[str, Any]) -> Any:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(body)))
     out = io.StringIO()
     call_command("post_operation", world.vendors[slug][0].pk, name, "--json", stdout=out)
-    answer = json.loads(out.getvalue())
-    assert isinstance(answer, list) or answer["status"] == "done"
+    return json.loads(out.getvalue())

@@ -152,10 +152,11 @@ class TestPages:
     def test_pages_lose_and_double_nothing(self, viewer: APIClient, hotel: Hotel) -> None:
         Room.objects.bulk_create(Room(hotel=hotel, number=f"{n:03}") for n in range(25))
         seen, address = [], f"/api/hotels/{hotel.pk}/rooms?limit=10"
-        while address:
+        for _ in range(3):
             page = viewer.get(address).json()
             seen += [row["number"] for row in page["results"]]
             address = page["next"]
+        assert address is None
         assert seen == [f"{n:03}" for n in range(25)]
 
     def test_the_way_back_is_shown(self, viewer: APIClient, hotel: Hotel) -> None:

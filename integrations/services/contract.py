@@ -4,6 +4,7 @@ It holds what is true of any vendor (`connect` builds the provider as the servic
 none. Exact mappings are the vendor's own tests.
 """
 
+import copy
 import importlib
 import inspect
 import json
@@ -149,6 +150,10 @@ class ProviderContract:
         return simulator.state()
 
     # --- plumbing
+
+    def counted(self, simulator: Simulator) -> Any:
+        """Return `effects` as they are now: what a simulator shows may be what it goes on with."""
+        return copy.deepcopy(self.effects(simulator))
 
     @contextmanager
     def connected(self, simulator: Simulator | None = None, *, policy: Policy = IMPATIENT) -> Iterator[Connection]:
@@ -432,26 +437,30 @@ class ProviderContract:
     def test_write_has_one_effect_whichever_answer_is_lost(self, certain_write: Operation) -> None:
         with self.connected(policy=ONE_ATTEMPT) as connection:
             payload = self.payload(certain_write.name, connection)
-            before = len(connection.simulator.requests)
+            before, nothing = len(connection.simulator.requests), self.counted(connection.simulator)
             clean = getattr(connection.provider, certain_write.name)(payload, KEY)
             count = len(connection.simulator.requests) - before
-            once = self.effects(connection.simulator)
+            once = self.counted(connection.simulator)
+        assert count, "nothing was sent"
+        assert once != nothing, "it has no effect that `effects` would count"
         for number in range(1, count + 1):
             with self.connected(policy=ONE_ATTEMPT) as connection:
                 payload = self.payload(certain_write.name, connection)
                 drop_answer(connection.simulator, number)
                 answer = self.perform(connection, certain_write, payload)
-                assert self.effects(connection.simulator) == once, f"the answer to request {number} was lost"
+                assert self.counted(connection.simulator) == once, f"the answer to request {number} was lost"
                 assert answer["reference"] == clean["reference"]
 
     def test_same_key_again_has_no_second_effect(self, keyed_write: Operation) -> None:
         with self.connected() as connection:
             payload = self.payload(keyed_write.name, connection)
             method = getattr(connection.provider, keyed_write.name)
+            nothing = self.counted(connection.simulator)
             first = method(payload, KEY)
-            once = self.effects(connection.simulator)
+            once = self.counted(connection.simulator)
+            assert once != nothing, "it has no effect that `effects` would count"
             assert method(payload, KEY)["reference"] == first["reference"]
-            assert self.effects(connection.simulator) == once
+            assert self.counted(connection.simulator) == once
 
     def test_look_up_finds_what_was_done_and_only_that(self, looked_up_write: Operation) -> None:
         with self.connected() as connection:
@@ -464,6 +473,7 @@ class ProviderContract:
     def test_read_on_demand_answers(self, reading: Operation) -> None:
         with self.connected() as connection:
             answer = getattr(connection.provider, reading.name)(**self.arguments_for(reading.name, connection))
+        assert answer, "the simulator has nothing to answer with"
         for record in answer if isinstance(answer, list) else [answer]:
             if isinstance(record, Record):
                 assert_sound(record)
@@ -493,7 +503,8 @@ class ProviderContract:
         webhooks = self.provider.manifest.webhooks
         if not webhooks:
             pytest.skip("this vendor sends no webhooks")
-        assert isinstance(webhooks.parse({}, body), list)
+        for event in webhooks.parse({}, body):
+            assert (event.object_id, list(event.records)) == ("", []), "it names an object that nobody told of"
 
 
 def identities(pages: list[Page]) -> list[tuple[str, str]]:

@@ -138,5 +138,7 @@ def _next(interval: Any, now: datetime, time_zone: str) -> datetime:
         if isinstance(interval, bool) or not 5 <= minutes <= 525_600:
             raise ValueError("from five minutes to a year")
         return now + timedelta(minutes=minutes)
+    if not isinstance(interval, str):
+        raise ValueError("neither minutes nor a cron line")
     # A cron line means the hotel's clock: "30 4 * * *" is half past four there, in summer and in winter.
     return next(CronSim(interval, now.astimezone(ZoneInfo(time_zone)))).astimezone(now.tzinfo)

@@ -22,6 +22,8 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> type[StubProvider]:
     monkeypatch.setattr(registry, "providers", lambda: {"stub": StubProvider})
     monkeypatch.setattr(StubProvider, "calls", [])
     monkeypatch.setattr(StubProvider, "failures", {})
+    monkeypatch.setattr(StubProvider, "lists", {})
+    monkeypatch.setattr(StubProvider, "found", {})
     return StubProvider
 
 

@@ -1,6 +1,6 @@
 """What the tests of the console share: people who sign in, and every address it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from hotels.admin.base import HotelAdmin
 from hotels.models import Hotel, Membership, Role
+from hotels.tests.people import NOWHERE
 
 OURS = sorted(
     (model for model, screen in admin.site._registry.items() if isinstance(screen, HotelAdmin)), key=lambda model: model._meta.label
@@ -19,11 +20,13 @@ OURS = sorted(
 """Every model whose rows belong to a hotel."""
 
 
-def sign_in(role: Role | None = Role.MANAGER, hotel: Hotel | None = None, *, superuser: bool = False) -> Client:
-    """Return the browser of somebody with a role in a hotel; without a hotel, of staff who belong to none."""
+def sign_in(
+    role: Role | None = Role.MANAGER, hotel: Hotel | None = None, *, also: Mapping[Hotel, Role] = NOWHERE, superuser: bool = False
+) -> Client:
+    """Return the browser of somebody with a role in a hotel, and in others `also`; without a hotel, of staff who belong to none."""
     user = User.objects.create_user(f"{role or 'root'}-{User.objects.count()}", is_staff=True, is_superuser=superuser)
-    if hotel and role:
-        Membership.objects.create(user=user, hotel=hotel, role=role)
+    for place, rank in (*([(hotel, role)] if hotel and role else []), *also.items()):
+        Membership.objects.create(user=user, hotel=place, role=rank)
     client = Client(raise_request_exception=False)
     client.force_login(user)
     client.user = user

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,3 +66,12 @@ def plain_answer(body: bytes = b"{}", *, head: str = "HTTP/1.1 200 OK", headers:
         client.sendall(f"{head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n".encode() + body)
 
     return answer
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread does, and fail if it does not do it."""
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it did not happen within ten seconds")

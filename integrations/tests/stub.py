@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+import pytest
 from pydantic import AliasChoices, Field, SecretStr
 
 from integrations import records
@@ -64,6 +65,17 @@ class StubProvider(Provider[StubConfig, StubCredentials]):
     """What was asked of it, in order."""
     failures: ClassVar[dict[str, Exception]] = {}
     """Operation or stream -> what it raises."""
+    lists: ClassVar[dict[str, list[records.Record | records.Rejected]]] = {}
+    """Stream -> what it lists, on one page."""
+    found: ClassVar[dict[str, Mapping[str, Any]]] = {}
+    """Operation -> what its look-up finds."""
+
+    @classmethod
+    def declare(cls, monkeypatch: pytest.MonkeyPatch, idempotency: Idempotency) -> None:
+        """Be a vendor that knows idempotency keys, or lets its writes be looked up, or neither."""
+        facts = {"idempotency": idempotency, "settle_seconds": 10 if idempotency == Idempotency.LOOKUP else 0}
+        declared = tuple(operation.model_copy(update=facts) for operation in cls.manifest.operations)
+        monkeypatch.setattr(cls, "manifest", cls.manifest.model_copy(update={"operations": declared}))
 
     @classmethod
     def auth(cls, config: StubConfig, credentials: StubCredentials, tokens: TokenStore) -> Auth:
@@ -82,7 +94,9 @@ class StubProvider(Provider[StubConfig, StubCredentials]):
 def _stream(name: str) -> Any:
     def read(self: StubProvider, query: records.StreamQuery) -> Iterator[records.Page]:
         self._called(name, query)
-        yield records.Page(records=[], cursor={})
+        listed = self.lists.get(name, [])
+        good = [record for record in listed if isinstance(record, records.Record)]
+        yield records.Page(records=good, rejected=[record for record in listed if record not in good], cursor={})
 
     return read
 
@@ -93,6 +107,14 @@ def _write(name: str) -> Any:
         return {"reference": f"stub-{len(self.calls)}"}
 
     return write
+
+
+def _find(name: str) -> Any:
+    def find(self: StubProvider, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+        self._called(f"find_{name}", payload)
+        return self.found.get(name)
+
+    return find
 
 
 def _ask(name: str) -> Any:
@@ -107,5 +129,6 @@ for _name in STREAMS:
     setattr(StubProvider, _name, _stream(_name))
 for _name in WRITES:
     setattr(StubProvider, _name, _write(_name))
+    setattr(StubProvider, f"find_{_name}", _find(_name))
 for _name in READS:
     setattr(StubProvider, _name, _ask(_name))

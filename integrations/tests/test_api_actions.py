@@ -167,14 +167,26 @@ class TestWriting:
         assert [name for name, _ in stub.calls] == [operation]
 
     def test_the_same_key_acts_once(self, operator: APIClient, pos: Integration, stub: type[StubProvider], check: dict[str, Any]) -> None:
-        key = {"Idempotency-Key": "a-key-of-the-caller"}
+        key = {"Idempotency-Key": "a-key-of-the-caller", "X-Request-Id": "the-callers-request"}
         first, second = (operator.post(at(pos, "checks"), check, headers=key) for _ in range(2))
         assert first.json() == second.json()
         assert first.json()["idempotency_key"] == "a-key-of-the-caller"
         assert len(stub.calls) == 1
+        assert Operation.objects.get().requested_by == operator.user
+        assert Operation.objects.get().correlation_id == "the-callers-request"
         other = operator.post(at(pos, "checks"), check | {"room_number": "102"}, headers=key)
         assert other.status_code == 400
         assert other.json()["errors"][0]["attr"] == "Idempotency-Key"
+
+    def test_the_same_key_at_another_integration_is_another_request(
+        self, operator: APIClient, pos: Integration, connect: Connect, hotel: Hotel, stub: type[StubProvider], check: dict[str, Any]
+    ) -> None:
+        key = {"Idempotency-Key": "a-key-of-the-caller"}
+        first = operator.post(at(pos, "checks"), check, headers=key)
+        second = operator.post(at(connect(hotel), "checks"), check | {"room_number": "102"}, headers=key)
+        assert (first.status_code, second.status_code) == (201, 201)
+        assert first.json()["id"] != second.json()["id"]
+        assert len(stub.calls) == 2
 
     @pytest.mark.parametrize("key", ["two words", "x" * 193, "ü"])
     def test_a_key_that_is_none_is_refused(self, operator: APIClient, pos: Integration, check: dict[str, Any], key: str) -> None:

@@ -192,3 +192,9 @@ class TestListing:
         assert provider["credentials"]["properties"]["access_token"]["format"] == "password"
         assert "menus" in [stream["name"] for stream in provider["streams"]]
         assert {"name": "void_check", "label": "void_check", "writes": True, "idempotency": "native"} in provider["operations"]
+
+
+@pytest.mark.parametrize("interval", [None, 5.5, [60], {"minutes": 60}])
+def test_an_interval_of_another_kind_is_refused_by_the_field(manager: APIClient, connect: Connect, hotel: Hotel, interval: Any) -> None:
+    answer = manager.patch(f"/api/integrations/{connect(hotel).pk}", {"sync_settings": {"sync_interval": interval}})
+    assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, "sync_settings.sync_interval")

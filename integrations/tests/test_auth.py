@@ -1,6 +1,5 @@
 """How a call proves who we are, and how a token is renewed: early, after a 401, and by one worker alone."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from integrations.exceptions import (
 )
 from integrations.security.egress import Egress
 from integrations.simulators.server import SimRequest, SimResponse, Simulator, route, running
-from integrations.tests.loopback import listening, plain_answer
+from integrations.tests.loopback import listening, plain_answer, wait_until
 from integrations.transport.auth import (
     Auth,
     BasicAuth,
@@ -323,8 +322,7 @@ class TestTwentyWorkers:
             "GET", "/menu", name="menus", next_request=lambda answer: {"params": {"n": n}} if (n := next(numbers, 0)) else None
         )
         next(pages)
-        while len(bank.seen) < 2:
-            time.sleep(0.005)
+        wait_until(lambda: len(bank.seen) >= 2)
         store._token = obtain(lambda method, path, **more: client.call(method, path, name="x", auth=False, **more), store.load())
         assert len(list(pages)) == 3
         assert bank.issued == 2
@@ -339,8 +337,7 @@ class TestTwentyWorkers:
             "GET", "/menu", name="menus", next_request=lambda answer: {"params": {"n": n}} if (n := next(numbers, 0)) else None
         )
         given = [next(pages) for _ in range(6)]
-        while len(bank.seen) < 10:
-            time.sleep(0.005)
+        wait_until(lambda: len(bank.seen) >= 10)
         store._token = obtain(lambda method, path, **more: client.call(method, path, name="x", auth=False, **more), store.load())
         assert len([*given, *pages]) == 20
         assert [entry.http_status for entry in log if entry.status == "failed"] == [401]

@@ -14,6 +14,7 @@ from django_tasks import default_task_backend
 
 from hotels.models import Hotel
 from integrations import tasks, turns
+from integrations.exceptions import AuthenticationFailed, HospientError, ReauthorizationRequired
 from integrations.models import Integration, Operation, RunMode, RunStatus, SyncRun, Trigger
 from integrations.services import service_for
 from integrations.sync import runner, schedule
@@ -247,6 +248,20 @@ class TestSchedule:
         overdue.refresh_from_db()
         assert overdue.next_sync_at > timezone.now()
         assert SyncRun.objects.count() == len([stream for stream in service_for(overdue).streams() if stream.scheduled])
+
+    @pytest.mark.parametrize(("error", "stays"), [(ReauthorizationRequired(), False), (AuthenticationFailed(), True)])
+    def test_access_that_was_revoked_leaves_the_schedule(
+        self, overdue: Integration, stub: type[StubProvider], error: HospientError, stays: bool
+    ) -> None:
+        tasks.schedule_due()
+        stub.failures["menus"] = error
+        tasks.run_sync.call(SyncRun.objects.get(stream="menus").pk)
+        overdue.refresh_from_db()
+        assert (overdue.next_sync_at is not None, overdue.status) == (stays, "error")
+        SyncRun.objects.all().delete()
+        Integration.objects.filter(next_sync_at__isnull=False).update(next_sync_at=timezone.now())
+        tasks.schedule_due()
+        assert SyncRun.objects.exists() is stays
 
     def test_a_tick_opens_the_runs_of_those_longest_due_and_leaves_the_rest_to_the_next(
         self, overdue: Integration, connect: Connect, monkeypatch: pytest.MonkeyPatch

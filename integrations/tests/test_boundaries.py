@@ -1,16 +1,20 @@
 """Exactly at a limit: amounts, versions, times, thresholds, ranges, clocks, and what a ciphertext is bound to."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db.models import Model
 from django.utils import timezone
 
 from hotels.models import Hotel, MenuVariation, Room
 from integrations import records
-from integrations.exceptions import DecryptionFailed, ProviderUnavailable
+from integrations.exceptions import DecryptionFailed, InvalidInput, ProviderUnavailable
 from integrations.models import Conflict, Integration, RejectedRecord, RunMode, SyncRun, Trigger
+from integrations.models.sealed import SealedJSONField
 from integrations.sync import health, schedule
 from integrations.sync.runner import DELETIONS_WAIT
 from integrations.tests.feed import Feed
@@ -154,10 +158,72 @@ def test_full_widens_only_a_run_that_has_not_begun(integration: Integration, sta
 def test_a_cron_line_means_the_hotels_clock(
     integration: Integration, monkeypatch: pytest.MonkeyPatch, zone: str, now: datetime, due: datetime
 ) -> None:
-    monkeypatch.setattr(schedule.random, "random", lambda: 0.0)
     integration.hotel.time_zone = zone
     integration.sync_settings = {"auto_sync": True, "sync_interval": "30 4 * * *"}
-    assert schedule.next_sync_at(integration, now) == due
+    for lot in (0.0, 1.0):
+        monkeypatch.setattr(schedule.random, "random", lambda lot=lot: lot)
+        assert schedule.next_sync_at(integration, now) == due + lot * min((due - now) / 10, timedelta(minutes=10))
+
+
+@pytest.mark.parametrize(
+    ("interval", "after"),
+    [("hourly", {"hours": 1}), ("daily", {"days": 1}), ("weekly", {"days": 7}), (5, {"minutes": 5}), ("525600", {"days": 365})],
+)
+@pytest.mark.parametrize("lot", [0.0, 1.0])
+def test_an_interval_is_kept_and_spread_by_a_tenth_at_most_ten_minutes(
+    integration: Integration, monkeypatch: pytest.MonkeyPatch, interval: Any, after: dict[str, int], lot: float
+) -> None:
+    monkeypatch.setattr(schedule.random, "random", lambda: lot)
+    integration.sync_settings = {"auto_sync": True, "sync_interval": interval}
+    spread = min(timedelta(**after) / 10, timedelta(minutes=10)) * lot
+    assert schedule.next_sync_at(integration, NOON) == NOON + timedelta(**after) + spread
+
+
+@pytest.mark.parametrize("interval", [4, 525_601, "4", "-5", True, 5.5, "0 25 * * *", "soon", None, "٣٠"])
+def test_an_interval_that_cannot_be_kept_is_refused(interval: Any) -> None:
+    with pytest.raises(InvalidInput, match="sync_interval"):
+        schedule.check_settings({"sync_interval": interval})
+
+
+@pytest.mark.parametrize("auto", ["true", 1, None])
+def test_syncing_by_itself_is_yes_or_no(auto: Any) -> None:
+    with pytest.raises(InvalidInput, match="auto_sync"):
+        schedule.check_settings({"auto_sync": auto})
+
+
+def test_who_does_not_sync_by_itself_is_never_due(integration: Integration) -> None:
+    integration.sync_settings = {"sync_interval": "hourly"}
+    assert schedule.next_sync_at(integration, NOON) is None
+
+
+@pytest.mark.parametrize(("ago", "resumed"), [(59, True), (61, False)])
+@pytest.mark.parametrize(
+    ("error_code", "pages", "is_resumable"),
+    [
+        ("rate_limited", 1, True),
+        ("circuit_open", 1, True),
+        ("provider_busy", 1, True),
+        ("request_rejected", 1, False),
+        ("rate_limited", 0, False),
+    ],
+)
+def test_only_a_fresh_failure_of_the_vendors_is_gone_on_with(
+    integration: Integration, ago: int, resumed: bool, error_code: str, pages: int, is_resumable: bool
+) -> None:
+    failed = SyncRun.objects.create(
+        integration=integration, stream="menus", mode="full", status="failed", error_code=error_code, error_message="Busy.", hint="Wait.",
+        page_count=pages, attempts=5, finished_at=timezone.now() - timedelta(minutes=ago),
+    )  # fmt: skip
+    run, is_new = schedule.open_run(integration, "menus", mode=RunMode.FULL, trigger=Trigger.API)
+    assert (run == failed, is_new) == (resumed and is_resumable, True)
+    assert (run.status, run.attempts, run.error_code, run.error_message, run.hint, run.finished_at) == ("queued", 0, "", "", "", None)
+
+
+@pytest.mark.parametrize(("was", "asked"), [(False, True), (True, False), (True, True)])
+def test_deletions_confirmed_once_stay_confirmed_for_a_run_that_waits(integration: Integration, was: bool, asked: bool) -> None:
+    SyncRun.objects.create(integration=integration, stream="menus", status="queued", mode="full", confirm_deletions=was)
+    run, _ = schedule.open_run(integration, "menus", mode=RunMode.FULL, trigger=Trigger.API, confirm_deletions=asked)
+    assert run.confirm_deletions
 
 
 @pytest.mark.parametrize(("attempts", "ceiling"), [(0, 5), (1, 5), (2, 10), (5, 80), (8, 640), (9, 900), (60, 900)])
@@ -168,15 +234,64 @@ def test_a_backoff_doubles_and_ends(monkeypatch: pytest.MonkeyPatch, attempts: i
     assert asked == [(1, ceiling)]
 
 
-def test_a_ciphertext_opens_in_no_other_field(integration: Integration) -> None:
+SEALED = [
+    pytest.param(model, field.attname, id=f"{model.__name__} {field.attname}")
+    for model in apps.get_models()
+    for field in model._meta.concrete_fields
+    if isinstance(field, SealedJSONField)
+]
+
+
+@pytest.fixture
+def sealed_rows(integration: Integration) -> Callable[[type[Model]], list[Any]]:
+    """Make a row of a model at each of three integrations, two of one hotel and one of another."""
+
+    def make(model: type[Model]) -> list[Any]:
+        other = Hotel.objects.create(name="Other", slug="other")
+        integrations = [integration]
+        for hotel in (integration.hotel, other):
+            facts = {
+                "integration_type": "pos",
+                "provider": "square",
+                "provider_name": "Square",
+                "credentials": {"c": "3"},
+                "tokens": {"d": "4"},
+            }
+            integrations.append(Integration.objects.create(hotel=hotel, **facts))
+        if model is Integration:
+            return integrations
+        return [model.objects.create(integration=one, secret={"secret": "of " + str(one.pk)}) for one in integrations]
+
+    return make
+
+
+@pytest.mark.parametrize(("model", "name"), SEALED)
+def test_a_ciphertext_opens_in_its_own_row_and_field_alone(sealed_rows: Any, model: type[Model], name: str) -> None:
+    first, *others = sealed_rows(model)
+    stored = model.objects.values_list(name, flat=True).get(pk=first.pk)
+    assert getattr(model.objects.get(pk=first.pk), name).reveal()
+    for other in others:
+        for place in [param.values[1] for param in SEALED if param.values[0] is model]:
+            model.objects.filter(pk=other.pk).update(**{place: stored})
+            with pytest.raises(DecryptionFailed):
+                getattr(model.objects.get(pk=other.pk), place).reveal()
+
+
+@pytest.mark.parametrize(("model", "name"), SEALED)
+def test_a_row_that_moves_takes_no_secret_along(sealed_rows: Any, model: type[Model], name: str) -> None:
+    first, _, foreign = sealed_rows(model)
+    owner = "hotel" if model is Integration else "integration"
+    model.objects.filter(pk=first.pk).update(**{owner: getattr(foreign, owner)})
+    with pytest.raises(DecryptionFailed):
+        getattr(model.objects.get(pk=first.pk), name).reveal()
+
+
+def test_a_ciphertext_opens_in_no_other_field_of_its_row(integration: Integration) -> None:
     stored = Integration.objects.values_list("credentials", flat=True).get()
     Integration.objects.update(tokens=stored)
     with pytest.raises(DecryptionFailed):
         Integration.objects.get().tokens.reveal()
 
 
-def test_a_ciphertext_opens_at_no_other_hotel(integration: Integration) -> None:
-    other = Hotel.objects.create(name="Other", slug="other")
-    Integration.objects.update(hotel=other)
-    with pytest.raises(DecryptionFailed):
-        Integration.objects.get().credentials.reveal()
+def test_every_sealed_field_is_looked_at() -> None:
+    assert {param.id for param in SEALED} >= {"Integration credentials", "Integration tokens", "WebhookSecret secret"}

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from hotels.models import Hotel
-from integrations import exceptions
+from integrations import exceptions, records
 from integrations.models import Integration, Operation, RejectedRecord, SyncRun
 from integrations.security import keyring
 from integrations.services import outlook
@@ -69,6 +69,13 @@ def test_sync_integration_ends_with_its_code(integration: Integration, stub: typ
     assert not SyncRun.objects.exists()
     assert last_line("sync_integration", integration.pk, "menus") == (
         f"Stored 0, unchanged 0, deleted 0, rejected 0 (see run {SyncRun.objects.get().pk})"
+    )
+    stub.lists["menus"] = [
+        records.MenuItem(external_id="1", name="Omelette"),
+        records.Rejected(record_type="menu_item", external_id="2", reason="It has no name.", payload={}),
+    ]
+    assert last_line("sync_integration", integration.pk, "menus", code=3).startswith(
+        "Partial: Stored 1, unchanged 0, deleted 0, rejected 1 (see"
     )
     stub.failures["menus"] = exceptions.ProviderUnavailable()
     assert last_line("sync_integration", integration.pk, "menus", "--full", code=1).startswith("Failed: Stored 0")

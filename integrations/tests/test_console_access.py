@@ -77,6 +77,23 @@ def test_a_viewer_reads_and_changes_nothing(hotel: Hotel, model: type[Model]) ->
     assert page.status_code == (403 if model is Membership else 200)  # who has which role is the managers' business
 
 
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.model_name)
+def test_who_manages_one_hotel_and_views_another_changes_nothing_there(hotel: Hotel, other_hotel: Hotel, model: type[Model]) -> None:
+    both, own = sign_in(Role.MANAGER, other_hotel, also={hotel: Role.VIEWER}), row_of(model, hotel)
+    before = everything_of(hotel)
+    screen = admin.site._registry[model]
+    listed = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    for address in addresses(model):
+        answer = both.post(address.fill(own.pk), {"post": "yes", "status": "inactive", "hotel": other_hotel.pk})
+        assert answer.status_code in (302, 403, 404, 405) or address.name.endswith(("_changelist", "_history", "_add")), address
+        assert address.name.endswith("_add") or 'name="_save"' not in both.get(address.fill(own.pk)).content.decode(), address
+    for action in ("delete_selected", *(screen.actions or ())):
+        both.post(listed, {"action": action, "_selected_action": [own.pk], "post": "yes"})
+    assert everything_of(hotel) == before
+    for row in (own, row_of(model, other_hotel)):
+        assert f"/{model._meta.model_name}/{row.pk}/change/" in both.get(listed).content.decode() or model is Membership
+
+
 @pytest.mark.parametrize("model", HISTORY, ids=lambda model: model._meta.model_name)
 def test_history_is_read_only_even_for_a_superuser(hotel: Hotel, model: type[Model]) -> None:
     root, own = sign_in(None, superuser=True), row_of(model, hotel)

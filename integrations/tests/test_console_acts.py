@@ -319,8 +319,7 @@ def test_a_dead_operation_is_retried_after_asking(operator: Client, pos: Integra
 def test_a_retry_that_may_act_twice_says_so_first(
     operator: Client, pos: Integration, stub: type[StubProvider], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unsure = tuple(operation.model_copy(update={"idempotency": Idempotency.NONE}) for operation in stub.manifest.operations)
-    monkeypatch.setattr(stub, "manifest", stub.manifest.model_copy(update={"operations": unsure}))
+    stub.declare(monkeypatch, Idempotency.NONE)
     operation = stuck(pos, OperationStatus.UNKNOWN, maybe_sent_at=timezone.now())
     assert "if you go on, it is sent again" in operator.get(of("operation_retry", operation)).content.decode()
 

@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -23,11 +24,13 @@ from integrations.exceptions import (
 )
 from integrations.models import Integration, Operation, OperationStatus
 from integrations.outbox import deliver, enqueue
+from integrations.sync import health
 
 NATIVE = SimpleNamespace(idempotency="native", settle_seconds=0)
 LOOKUP = SimpleNamespace(idempotency="lookup", settle_seconds=10)
 NONE = SimpleNamespace(idempotency="none", settle_seconds=0)
 
+NOON = datetime(2026, 6, 9, 12, tzinfo=UTC)
 LOST = ProviderUnavailable("The answer was lost.", maybe_done=True)
 
 
@@ -87,6 +90,14 @@ def test_a_delivered_operation_is_done_with_the_vendors_reference(operation: Ope
     attempt(operation, vendor)
     assert (operation.status, operation.vendor_reference) == ("done", f"at-vendor-{operation.uuid}")
     assert operation.maybe_sent_at is None
+
+
+def test_a_reference_of_any_length_is_kept_as_far_as_it_fits(operation: Operation) -> None:
+    class Wordy(Vendor):
+        def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+            return {"reference": "r" * 300}
+
+    assert attempt(operation, Wordy()).vendor_reference == "r" * 192
 
 
 def test_a_done_operation_is_never_sent_again(operation: Operation) -> None:
@@ -192,7 +203,92 @@ def test_attempts_are_bounded(operation: Operation) -> None:
     vendor = Vendor(*[ProviderUnavailable() for _ in range(20)])
     for _ in range(20):
         attempt(operation, vendor)
-    assert (operation.status, vendor.sent) == ("dead", deliver.MAX_ATTEMPTS)
+    assert (operation.status, vendor.sent) == ("dead", 8)
+
+
+def test_the_waits_between_attempts_double(operation: Operation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health.random, "uniform", lambda low, high: high)
+    waits = []
+    for _ in range(7):
+        attempt(operation, Vendor(ProviderUnavailable()))
+        waits.append(round((operation.next_attempt_at - timezone.now()).total_seconds()))
+    assert waits == pytest.approx([5, 10, 20, 40, 80, 160, 320], abs=2)
+    attempt(operation, Vendor(ProviderUnavailable()))
+    assert (operation.status, operation.next_attempt_at) == ("dead", None)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "follows"),
+    [(ProviderUnavailable(), "pending", False), (LOST, "unknown", False), (RequestRejected(), "dead", True), (None, "done", True)],
+    ids=["waits", "in doubt", "given up", "done"],
+)
+def test_a_follower_waits_as_long_as_the_one_before_it(
+    operation: Operation, integration: Integration, trouble: HospientError | None, status: str, follows: bool
+) -> None:
+    Operation.objects.filter(pk=operation.pk).update(object_key="guest_check:1")
+    follower = new(integration, "k2", object_key="guest_check:1")
+    stranger = Integration.objects.create(hotel=integration.hotel, integration_type="pos", provider="square", provider_name="Other")
+    elsewhere = new(stranger, "k3", object_key="guest_check:1")
+    attempt(operation, Vendor(*[trouble] * bool(trouble)))
+    assert operation.status == status
+    assert deliver.Delivery(follower, NATIVE, lambda *_: None).claim() is follows
+    assert deliver.Delivery(elsewhere, NATIVE, lambda *_: None).claim()
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_a_lease_holds_for_a_minute(operation: Operation, seconds: int) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        attempting = deliver.Delivery(operation, NATIVE, lambda *_: None)
+        Operation.objects.update(next_attempt_at=NOON)
+        assert attempting.claim()
+        for prolong in (lambda: None, attempting.keep_alive):
+            prolong()
+            clock.shift(60 + seconds)
+            lapsed = Operation.objects.filter(pk=operation.pk, status="sending", lease_until__lt=timezone.now()).exists()
+            assert lapsed is (seconds > 0)
+
+
+def test_the_lease_is_prolonged_before_anything_is_sent(operation: Operation) -> None:
+    seen = []
+
+    class Slow(Vendor):
+        def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+            seen.append(Operation.objects.get().lease_until - timezone.now())
+            return super().send(payload, key)
+
+    attempt(operation, Slow())
+    assert seen[0] > timedelta(seconds=50)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_counted"),
+    [(AuthenticationFailed(), True), (ProviderUnavailable(), False), (RateLimited(), False)],
+    ids=lambda value: getattr(value, "code", str(value)),
+)
+def test_what_passes_by_itself_is_no_trouble_of_the_integration(
+    operation: Operation, integration: Integration, error: HospientError, is_counted: bool
+) -> None:
+    attempt(operation, Vendor(error))
+    integration.refresh_from_db()
+    assert integration.error_count == is_counted
+
+
+def test_an_answer_lost_by_a_breaker_still_counts_as_an_attempt(operation: Operation) -> None:
+    attempt(operation, Vendor(RateLimited(maybe_done=True)))
+    assert (operation.attempts, operation.status) == (1, "unknown")
+
+
+def test_a_request_is_the_same_however_its_fields_are_ordered() -> None:
+    assert enqueue.fingerprint("charge", {"a": 1, "b": 2}) == enqueue.fingerprint("charge", {"b": 2, "a": 1})
+    assert enqueue.fingerprint("charge", {"a": 1}) != enqueue.fingerprint("void", {"a": 1})
+
+
+def test_one_key_at_two_integrations_stands_for_two_operations(operation: Operation, integration: Integration) -> None:
+    other = Integration.objects.create(hotel=integration.hotel, integration_type="pos", provider="square", provider_name="Other")
+    assert enqueue.find(other, "k1", "another") is None
+    twin = new(other, "k1")
+    assert (attempt(operation, Vendor()).status, attempt(twin, Vendor()).status) == ("done", "done")
+    assert (enqueue.find(integration, "k1", "a"), enqueue.find(other, "k1", "a")) == (operation, twin)
 
 
 def test_refused_credentials_show_at_the_integration(operation: Operation, integration: Integration) -> None:
@@ -272,7 +368,7 @@ def test_an_operation_that_kills_its_workers_waits_for_a_person(operation: Opera
             raise SystemExit
 
     vendor = Killer()
-    for _ in range(deliver.MAX_ATTEMPTS + 3):
+    for _ in range(11):
         try:
             attempt(operation, vendor, declared)
         except SystemExit:
@@ -280,7 +376,7 @@ def test_an_operation_that_kills_its_workers_waits_for_a_person(operation: Opera
     operation.refresh_from_db()
     assert (operation.status, operation.next_attempt_at) == (OperationStatus.UNKNOWN, None)
     assert operation.error_code == "worker_lost"
-    assert vendor.sent <= deliver.MAX_LOST
+    assert vendor.sent == (1 if declared is not NATIVE else 5)
 
 
 @pytest.mark.parametrize("error", [CircuitOpen(), RateLimited()])

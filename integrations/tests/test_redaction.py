@@ -4,7 +4,7 @@ import base64
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -173,6 +173,27 @@ def test_long_text_is_cut_after_it_is_redacted() -> None:
     shown = redact({"note": "x" * 480 + " Bearer " + "s" * 600})
     assert "sss" not in shown["note"]
     assert redact("y" * 600, max_text=10) == "yyyyyyyyyy… 590 more characters"
+
+
+SPLIT = "Zq8-" + "".join(f"{number:02}k" for number in range(40))
+"""A secret of which every piece can be told."""
+
+
+@pytest.mark.parametrize("before", [*range(-130, 6, 15), -1, 0, 1])
+@pytest.mark.parametrize(
+    ("cut", "show"),
+    [
+        (500, lambda text: redact({"note": text}, [SPLIT])["note"]),
+        (40, lambda text: redact(text, [SPLIT], max_text=40)),
+        (500, lambda text: redact([text.encode()], [SPLIT])[0]),
+        (200, lambda text: mask_headers({"X-Note": text}, [SPLIT])["X-Note"]),
+        (200, lambda text: mask_headers({"Location": f"https://a.example/?q={text}"}, [SPLIT])["Location"]),
+    ],
+    ids=["text", "short", "bytes", "header", "address in a header"],
+)
+def test_no_piece_of_a_secret_is_left_where_a_text_is_cut(cut: int, show: Callable[[str], str], before: int) -> None:
+    shown = show("-" * max(0, cut + before) + SPLIT + "-" * 300)
+    assert not [start for start in range(len(SPLIT) - 5) if SPLIT[start : start + 6] in shown]
 
 
 def test_whatever_comes_out_is_json() -> None:

@@ -366,25 +366,16 @@ class TestEnding:
         Integration.objects.update(status="active")
         assert runner.due_runs().get() == run
 
-    @pytest.mark.parametrize("interval", ["30 4 * * *", "daily", "weekly", "hourly", 30])
-    def test_a_scheduled_time_is_kept_within_minutes(self, integration: Integration, interval: Any) -> None:
-        integration.sync_settings = {"auto_sync": True, "sync_interval": interval}
-        now = timezone.now()
-        due = schedule._next(interval, now, "UTC")
-        late = [schedule.next_sync_at(integration, now) - due for _ in range(200)]
-        assert timedelta(0) <= min(late) < max(late) <= timedelta(minutes=10)
-
     def test_being_stopped_often_is_no_trouble_of_the_vendors(self, feed: Feed) -> None:
-        for number in range(runner.MAX_ATTEMPTS):
+        for number in range(6):
             stopping = threading.Event()
             feed.run([item(number)], [], stopping=stopping, on_page=lambda run, stop=stopping: stop.set())
         run = feed.run([item(9)], ProviderUnavailable(), keep_trying=True)
         assert run.status == RunStatus.QUEUED
 
     def test_a_vendor_that_never_gets_further_ends_the_run(self, feed: Feed) -> None:
-        for _ in range(runner.MAX_ATTEMPTS):
-            run = feed.run(ProviderUnavailable(), keep_trying=True)
-        assert run.status == RunStatus.FAILED
+        stands = [feed.run(ProviderUnavailable(), keep_trying=True).status for _ in range(5)]
+        assert stands == [*["queued"] * 4, "failed"]
 
     @pytest.mark.parametrize("ending", [[], [ProviderUnavailable()], [None]], ids=["well", "in trouble", "stopped"])
     def test_a_worker_that_lost_its_run_at_the_end_says_how_the_run_stands(self, feed: Feed, ending: list[Any]) -> None:

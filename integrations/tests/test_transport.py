@@ -31,7 +31,7 @@ from integrations.exceptions import (
 )
 from integrations.security.egress import Egress
 from integrations.simulators.server import SimRequest, SimResponse, Simulator, route, running
-from integrations.tests.loopback import listening, plain_answer
+from integrations.tests.loopback import listening, plain_answer, wait_until
 from integrations.transport import correlation
 from integrations.transport.auth import BasicAuth, HeaderAuth, NoAuth
 from integrations.transport.client import Client, ErrorRules, Exchange, Policy, Response
@@ -222,7 +222,7 @@ class TestTime:
         started = time.monotonic()
         with pytest.raises(error) as caught:
             Desk(url, policy=policy).post(**more)
-        assert time.monotonic() - started < policy.total_seconds + 1
+        assert time.monotonic() - started < policy.total_seconds + 2
         return caught.value
 
     def test_silent_vendor_ends_after_the_read_time(self) -> None:
@@ -304,11 +304,11 @@ class TestTime:
 
     def test_all_tries_of_a_call_share_the_total(self) -> None:
         with listening(lambda client: time.sleep(3)) as server:
-            desk = Desk(server.url, policy=Policy(connect_seconds=0.3, read_seconds=0.3, total_seconds=0.7, attempts=9))
+            desk = Desk(server.url, policy=Policy(connect_seconds=0.3, read_seconds=0.3, total_seconds=0.7, attempts=30))
             started = time.monotonic()
             with pytest.raises(ProviderUnavailable):
                 desk.get()
-        assert time.monotonic() - started < 1.7
+        assert time.monotonic() - started < 5
         assert 1 <= len(desk.log) <= 3
 
 
@@ -788,13 +788,5 @@ class TestPages:
         started = time.monotonic()
         pages.close()
         wait_until(lambda: not any(thread.name.startswith("look-ahead") for thread in threading.enumerate()))
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 2.5
         assert len(desk.log) == 2
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.005)
-    pytest.fail("it did not happen within a second")

@@ -7,7 +7,6 @@ import io
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -16,6 +15,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from hospient.wsgi import application as wsgi_application
+from integrations.tests.loopback import wait_until
 from webhooks import views
 from webhooks.asgi import LeanDoor as Application
 from webhooks.ingest import Ingest
@@ -122,14 +122,15 @@ def lean_door() -> Iterator[LeanDoor]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()), daemon=True)
     thread.start()
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.02)
+    wait_until(lambda: _answers(port))
     yield LeanDoor(application, port)
     loop.call_soon_threadsafe(server.stop)
     thread.join(timeout=10)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def signed(body: bytes, secret: str, **headers: str) -> dict[str, str]:

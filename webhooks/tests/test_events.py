@@ -54,6 +54,36 @@ def put(integration: Integration, event_type: str, data: Mapping[str, Any], **en
     return WebhookEvent.objects.get(event_id=row["event_id"])
 
 
+# --- clocks east and west ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("2026-06-09T23:30:00-11:00", datetime(2026, 6, 10, 10, 30, tzinfo=UTC)),
+        ("2026-06-10T01:00:00+14:00", datetime(2026, 6, 9, 11, tzinfo=UTC)),
+        ("2026-06-10T00:15:00+05:45", datetime(2026, 6, 9, 18, 30, tzinfo=UTC)),
+        ("2026-06-10T00:15:00Z", datetime(2026, 6, 10, 0, 15, tzinfo=UTC)),
+    ],
+)
+def test_an_events_time_is_taken_with_its_offset(written: str, means: datetime) -> None:
+    for name in ("occurred_at", "timestamp"):
+        [event] = events.parse({}, {"event_type": "check_in", "data": {"id": "r1"}, name: written})
+        assert event.occurred_at == means
+
+
+@pytest.mark.parametrize(
+    ("later", "wins"),
+    [("2026-06-09T13:59:00+02:00", "before"), ("2026-06-09T14:01:00+02:00", "after"), ("2026-06-09T02:01:00-10:00", "after")],
+)
+def test_what_is_late_is_told_by_the_moment_and_not_by_the_clock_on_the_wall(connect: Connect, later: str, wins: str) -> None:
+    integration = connect()
+    for number, (floor, moment) in enumerate((("before", "2026-06-09T12:00:00Z"), ("after", later))):
+        data = {"room_id": "r1", "room_number": "101", "room_type": "double", "housekeeping": "clean", "floor": floor}
+        deliver(integration, "room_status_changed", data, occurred_at=moment, event_id=f"e{number}")
+    assert hotels.Room.objects.get().floor == wins
+
+
 # --- the seed's names ----------------------------------------------------------------------------------------------------------
 
 ITEM = MenuItem(

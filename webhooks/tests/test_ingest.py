@@ -120,7 +120,7 @@ def test_flood_of_made_up_ids_does_not_keep_the_vendor_waiting(connect: Connect,
     door.ingest.facts.read = lambda integration_id: busy.wait(5)  # type: ignore[assignment,return-value]
     started = time.monotonic()
     assert door.post(path(integration), BODY, signed(BODY, SECRET)).status == 202
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
     busy.set()
 
 

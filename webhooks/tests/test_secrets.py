@@ -3,8 +3,10 @@
 import io
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
@@ -15,6 +17,7 @@ from webhooks.tests.conftest import SECRET, Connect
 from webhooks.tests.doors import LeanDoor, signed
 from webhooks.tests.test_ingest import BODY
 
+NOON = datetime(2026, 6, 9, 12, tzinfo=UTC)
 OTHER = "another-secret-that-is-long-enough"
 
 
@@ -32,7 +35,7 @@ def test_leaked_secret_is_refused_by_a_door_that_knew_it(lean: LeanDoor, connect
     assert lean.post(address, BODY, signed(BODY, SECRET)).status == 202
     by_command(integration, "--now")
     [made] = active(integration)
-    time.sleep(1.1)
+    lean.ingest.facts._clock = lambda: time.monotonic() + 2  # what is known of the integration is a second old at most
     assert lean.post(address, BODY, signed(BODY, SECRET)).status == 401
     assert lean.post(address, BODY, signed(BODY, made)).status == 202
 
@@ -45,6 +48,19 @@ def test_one_that_is_made_has_32_random_bytes_and_the_old_one_passes_or_not(conn
     by_command(integration, "--now")
     [made] = active(integration)
     assert len(bytes.fromhex(made)) == 32
+
+
+@pytest.mark.django_db
+def test_a_newer_secret_shortens_the_older_ones_and_never_prolongs_them(connect: Connect) -> None:
+    integration = connect(secret="")
+    secrets = [f"secret-number-{number}-of-the-tests" for number in range(4)]
+    left: dict[int, timedelta | None] = {}
+    with time_machine.travel(NOON, tick=False):
+        for number, overlap in enumerate((timedelta(days=1), timedelta(days=1), timedelta(hours=1), timedelta(days=1))):
+            set_webhook_secret(integration, secrets[number], overlap=overlap)
+        for secret in integration.webhook_secrets.order_by("pk"):
+            left[secrets.index(secret.secret.reveal()["secret"])] = secret.expires_at and secret.expires_at - NOON
+    assert left == {0: timedelta(hours=1), 1: timedelta(hours=1), 2: timedelta(days=1), 3: None}
 
 
 @pytest.mark.django_db
