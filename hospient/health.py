@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
-from hotels.login import client_address
+from hotels.addresses import client_address
 
 
 @require_safe
@@ -56,6 +56,6 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _may_read_metrics(address: str) -> bool:
     try:
         reader = ipaddress.ip_address(address)
-    except ValueError:  # a Unix socket has no address
+    except ValueError:  # unknown
         return False
     return any(reader in ipaddress.ip_network(network) for network in settings.METRICS_ALLOW)
