@@ -14,7 +14,6 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
-from hospient.connections import ConnectionCap
 from webhooks.delivery import Outcome, refusal
 
 WEBHOOKS = "/api/webhooks/"

@@ -4,20 +4,21 @@ Granian ends a connection that waits too long for the head of a request, or whos
 streams of HTTP/2 have no such limits. Bodies are limited by what serves them, connections of one address by `hospient.connections`.
 """
 
-import resource
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 
-from hospient.connections import ConnectionCap
+from hospient.connections import Guard
 
 APPLICATIONS = {
     "everything": "hospient.server:everything",
     "console": "hospient.server:console",
     "webhooks": "hospient.server:webhooks",
 }
+OTHER_FILES = 512
+"""What a process has open beside connections: the database, vendors, bodies on the disk."""
 STOP_SECONDS = 8
 """What is not answered by then is cut off; a deployment waits for 10."""
 
@@ -49,21 +50,29 @@ class Guarded:
         self.__rsgi__: Callable[..., Any] = application.__rsgi__  # as it is: the door for webhooks is measured in microseconds
 
     def __rsgi_init__(self, loop: Any) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        if not settings.TRUSTED_PROXIES:
-            ConnectionCap(settings.SERVER_CONNECTIONS_PER_ADDRESS).start()
-        self._application.__rsgi_init__(loop)
+        if sys.platform != "win32":  # where sockets are no files
+            _let_open(settings.SERVER_CONNECTIONS + OTHER_FILES)
+            Guard(0 if settings.TRUSTED_PROXIES else settings.SERVER_CONNECTIONS_PER_ADDRESS, settings.SERVER_ANSWER_TIMEOUT).start()
+        if initialise := getattr(self._application, "__rsgi_init__", None):
+            initialise(loop)
 
     def __rsgi_del__(self, loop: Any) -> None:
         self._application.__rsgi_del__(loop)
 
 
+def _let_open(count: int) -> None:
+    """Let this process have so many files open, as far as it may decide that."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count if hard == resource.RLIM_INFINITY else min(count, hard), hard))
+
+
 def everything() -> Guarded:
     """One process for all, as a small hotel needs it."""
-    from webhooks.asgi import application as door
-
     from hospient.rsgi import Console, Everything
+    from webhooks.asgi import application as door
 
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("postgresql"):

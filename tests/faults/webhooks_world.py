@@ -23,10 +23,8 @@ from tests.faults.world import database, set_up, settled
 __all__ = ["DOORS", "Receiver", "Sender", "connect", "in_threads", "main", "receiver", "settled", "signed"]
 
 SECRET = "a-webhook-secret-of-the-fault-programs"
-DOORS = {
-    "view": ["--interface", "wsgi", "--blocking-threads", "4", "hospient.wsgi:application"],
-    "lean": ["--interface", "rsgi", "webhooks.asgi:application"],
-}
+DOORS = {"view": "console", "lean": "webhooks"}
+"""By what `manage.py serve` serves."""
 
 
 def main(module: str, trial: Callable[..., bool], **counts: tuple[int, int]) -> None:
@@ -82,22 +80,8 @@ class Receiver:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        granian = str(Path(sys.executable).with_name("granian"))
-        command = (
-            [*self.command, str(self.port)]
-            if self.command
-            else [
-                granian,
-                *DOORS[self.door],
-                "--port",
-                str(self.port),
-                "--workers",
-                str(self.workers),
-                "--backlog",
-                "2048",
-                "--no-log",
-            ]
-        )
+        serve = [sys.executable, "manage.py", "serve", DOORS.get(self.door, ""), "--workers", str(self.workers), "--port"]
+        command = [*(self.command or serve), str(self.port)]
         rates = {f"WEBHOOK_RATE_{kind}": "100000000/m" for kind in ("POS", "PMS", "GUEST_MANAGEMENT")}
         process = subprocess.Popen(
             command,
