@@ -38,9 +38,9 @@ class Console:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        headers = headers_of(scope)
         with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as body:
             try:
+                headers = headers_of(scope)
                 length = await receive(protocol, headers, body)
             except Refused as refused:
                 outcome = refused.outcome
@@ -63,7 +63,7 @@ def headers_of(scope: Any) -> dict[str, str]:
     """Return a request's headers, named in lower case; one that came several times is one, as in the order of its lines.
 
     A name with an underscore is left out: to Django `X_Forwarded_For` and `X-Forwarded-For` are one, and a proxy writes only the latter.
-    A value that cannot be read must not count as not sent.
+    A value that cannot be read must not count as not sent. Raises Refused if they are too long: Granian lets a little more in than it is told.
     """
     headers: dict[str, str] = {}
     for name, value in scope.headers.items():
@@ -71,6 +71,9 @@ def headers_of(scope: Any) -> dict[str, str]:
         headers[name] = f"{headers[name]}{joint}{value}" if name in headers else value
     for name in scope.headers.keys():  # noqa: SIM118
         headers.setdefault(name, UNREADABLE)
+    if sum(map(len, headers)) + sum(map(len, headers.values())) + len(scope.path) + len(scope.query_string) > settings.SERVER_HEAD_BYTES:
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        raise _refused(status, "too_large", f"Address and headers have more than {settings.SERVER_HEAD_BYTES:,} bytes.", "Shorten them.")
     return {name: value for name, value in headers.items() if "_" not in name}
 
 

@@ -257,7 +257,7 @@ SERVER_BODY_TIMEOUT = env.int("SERVER_BODY_TIMEOUT", 30_000)
 """Milliseconds for the whole body of a request to console and API. Webhooks have WEBHOOK_TIMEOUT."""
 SERVER_ANSWER_TIMEOUT = env.int("SERVER_ANSWER_TIMEOUT", 30_000)
 """Milliseconds that a client may take nothing of an answer (on Linux)."""
-SERVER_CONNECTIONS = env.int("SERVER_CONNECTIONS", 1024)
+SERVER_CONNECTIONS = env.int("SERVER_CONNECTIONS", 4096)
 """Connections that one process holds; others wait until one is closed."""
 SERVER_CONNECTIONS_PER_ADDRESS = env.int("SERVER_CONNECTIONS_PER_ADDRESS", 150)
 """Connections that one address may hold to one process. Behind proxies (TRUSTED_PROXIES) the proxy counts."""

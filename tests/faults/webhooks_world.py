@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ class Receiver:
         return process
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has stopped by itself
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def restart(self) -> None:
@@ -143,12 +144,12 @@ class Sender:
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """Return the status; 0 if the connection broke."""
-        return self._ask("POST", path, body, headers)
+        return self.ask("POST", path, body, headers)
 
     def get(self, path: str) -> int:
-        return self._ask("GET", path, None, {})
+        return self.ask("GET", path, None, {})
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> int:
+    def ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> int:
         try:
             self.connection.request(method, path, body, headers)
             response = self.connection.getresponse()
