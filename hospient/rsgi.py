@@ -19,6 +19,8 @@ from webhooks.delivery import Outcome, refusal
 WEBHOOKS = "/api/webhooks/"
 MEMORY_BYTES = 65_536
 """What a body may take of the memory; the rest of it waits on the disk."""
+DISCARDED_BYTES = 16 * 2**20
+"""A body may be so much too long and is still read to its end: who is answered while sending often does not see the answer."""
 UNREADABLE = "?"
 
 
@@ -83,7 +85,7 @@ async def receive(protocol: Any, headers: dict[str, str], body: IO[bytes]) -> in
     declared = headers.get("content-length")
     if declared == "0" or (declared is None and "transfer-encoding" not in headers):
         return 0
-    if declared is not None and int(declared) > limit:
+    if declared is not None and int(declared) > limit + DISCARDED_BYTES:
         raise _too_large(limit)
     length, empty = 0, 0
     try:
@@ -91,12 +93,15 @@ async def receive(protocol: Any, headers: dict[str, str], body: IO[bytes]) -> in
             async for part in protocol:
                 length += len(part)
                 empty += not part
-                if length > limit:
+                if length > limit + DISCARDED_BYTES:
                     raise _too_large(limit)
-                body.write(part)
+                if length <= limit:
+                    body.write(part)
     except TimeoutError:
         seconds = settings.SERVER_BODY_TIMEOUT / 1000
         raise _refused(HTTPStatus.REQUEST_TIMEOUT, "body_too_slow", f"The body did not arrive within {seconds:g} seconds.") from None
+    if length > limit:
+        raise _too_large(limit)
     # The end is one empty part; a body that breaks off has one more.
     if empty > 1 or (declared is not None and length != int(declared)):
         raise _refused(HTTPStatus.BAD_REQUEST, "body_incomplete", "The body ended early.")
