@@ -18,7 +18,9 @@ from webhooks.delivery import Outcome, refusal
 
 WEBHOOKS = "/api/webhooks/"
 MEMORY_BYTES = 65_536
-"""What a body may take of the memory; the rest of it waits on the disk."""
+"""What a body may take of the memory; a longer one waits on the disk."""
+DISK_BYTES = 256 * 2**20
+"""What all of these may take of the disk together, in a process: enough for a hundred of the longest at a time."""
 DISCARDED_BYTES = 16 * 2**20
 """A body may be so much too long and is still read to its end: who is answered while sending often does not see the answer."""
 UNREADABLE = "?"
@@ -35,18 +37,21 @@ class Console:
     def __init__(self) -> None:
         self._django = get_wsgi_application()
         self._threads = ThreadPoolExecutor(settings.SERVER_THREADS, "request")
+        self._disk = Disk(DISK_BYTES)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        with tempfile.SpooledTemporaryFile(MEMORY_BYTES) as body:
+        with Body(self._disk) as body:
             try:
                 headers = headers_of(scope)
                 length = await receive(protocol, headers, body)
             except Refused as refused:
                 outcome = refused.outcome
-                protocol.response_bytes(outcome.status, [("content-type", outcome.content_type), ("connection", "close")], outcome.body)
+                fields = [("content-type", outcome.content_type), ("connection", "close")]
+                fields += [("retry-after", str(outcome.retry_after))] if outcome.retry_after else []
+                protocol.response_bytes(outcome.status, fields, outcome.body)
                 return
             environ = environ_of(scope, headers, body, length)
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, environ)
@@ -59,6 +64,43 @@ class Console:
             return int(started[0].split()[0]), started[1], b"".join(parts)
         finally:
             parts.close()
+
+
+class Disk:
+    """How much of the disk is left for bodies. Used by the event loop alone."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+class Body(tempfile.SpooledTemporaryFile):
+    """A body as it arrives."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(MEMORY_BYTES)
+        self._disk = disk
+        self._length = self._taken = 0
+
+    def write(self, part: bytes) -> int:
+        """Append. Raises Refused if there is no room for so much just now."""
+        self._length += len(part)
+        more = self._length - self._taken if self._length > MEMORY_BYTES else 0
+        if more > self._disk.left:
+            hint = "Send it again in a few seconds."
+            raise _refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many large bodies are being received just now.", hint, retry_after=5
+            )
+        self._disk.left -= more
+        self._taken += more
+        return super().write(part)
+
+    def close(self) -> None:
+        self._disk.left += self._taken
+        self._taken = 0
+        super().close()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()  # the class we inherit from closes the file behind it alone
 
 
 def headers_of(scope: Any) -> dict[str, str]:
@@ -80,7 +122,7 @@ def headers_of(scope: Any) -> dict[str, str]:
 
 
 async def receive(protocol: Any, headers: dict[str, str], body: IO[bytes]) -> int:
-    """Write all of a body down and return its length. Raises Refused if it is too long, too slow or ends early."""
+    """Write all of a body down and return its length. Raises Refused if it is too long, too slow, ends early or finds no room."""
     limit = max(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, settings.WEBHOOK_MAX_BYTES)
     declared = headers.get("content-length")
     if declared == "0" or (declared is None and "transfer-encoding" not in headers):
@@ -114,8 +156,8 @@ def _too_large(limit: int) -> Refused:
     return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", sentence, "Send it in parts.")
 
 
-def _refused(status: HTTPStatus, code: str, detail: str, hint: str = "") -> Refused:
-    return Refused(refusal(status, code, detail, hint=hint, correlation_id=uuid.uuid4().hex))
+def _refused(status: HTTPStatus, code: str, detail: str, hint: str = "", retry_after: int = 0) -> Refused:
+    return Refused(refusal(status, code, detail, hint=hint, correlation_id=uuid.uuid4().hex, retry_after=retry_after))
 
 
 def environ_of(scope: Any, headers: dict[str, str], body: IO[bytes], length: int) -> dict[str, Any]:

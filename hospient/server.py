@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from hospient.connections import Guard
 
@@ -23,8 +24,22 @@ STOP_SECONDS = 8
 """What is not answered by then is cut off; a deployment waits for 10."""
 
 
+RANGES = {
+    "SERVER_THREADS": (1, 1_000),
+    "SERVER_HEAD_BYTES": (8_192, 2**24),
+    "SERVER_HEAD_TIMEOUT": (1, 60_000),
+    "SERVER_BODY_TIMEOUT": (1, 3_600_000),
+    "SERVER_ANSWER_TIMEOUT": (1, 3_600_000),
+    "SERVER_CONNECTIONS": (1, 1_000_000),
+    "SERVER_CONNECTIONS_PER_ADDRESS": (1, 1_000_000),
+}
+
+
 def command(application: str, host: str, port: int, workers: int) -> list[str]:
-    """Return the command line of a server."""
+    """Return the command line of a server. Raises ImproperlyConfigured if a limit cannot be kept."""
+    for name, (least, most) in RANGES.items():
+        if not least <= getattr(settings, name) <= most:
+            raise ImproperlyConfigured(f"{name} is {getattr(settings, name)}. Set it to a number from {least:,} to {most:,}.")
     options = {
         "interface": "rsgi",
         "host": host,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from hospient import server
+from hospient import rsgi, server
 from hospient.management.commands import worker
 from hospient.middleware import ApiSizeMiddleware
 from hotels import login
@@ -16,6 +16,7 @@ from webhooks import decoding
 
 FIXED: dict[str, Any] = {
     "time to stop after SIGTERM": worker.STOP_SECONDS,
+    "disk that bodies of more than 64 KiB take together, at console and API": rsgi.DISK_BYTES // 2**20,
     "body": settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20,
     "entries of a list or an object": parsers.MAX_ENTRIES,
     "nesting": parsers.MAX_DEPTH,

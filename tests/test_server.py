@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from hospient import server
 from hospient.connections import Guard
-from hospient.rsgi import Console, Everything, Refused, environ_of, headers_of, receive
+from hospient.rsgi import MEMORY_BYTES, Body, Console, Disk, Everything, Refused, environ_of, headers_of, receive
 from hotels.addresses import client_address
 
 
@@ -111,6 +111,20 @@ class TestBodies:
         assert refused(declared, content_length="31") == (413, "too_large")
         assert refused(endless, transfer_encoding="chunked") == (413, "too_large")
         assert (declared.read, endless.read) == (0, 40)
+
+    def test_large_bodies_share_the_disk_and_small_ones_need_none(self) -> None:
+        disk = Disk(150_000)
+        with Body(disk) as first, Body(disk) as small:
+            first.write(b"x" * 60_000)
+            assert disk.left == 150_000
+            first.write(b"x" * 60_000)
+            assert disk.left == 30_000
+            small.write(b"x" * MEMORY_BYTES)
+            with Body(disk) as second, pytest.raises(Refused) as refusal:
+                second.write(b"x" * 100_000)
+            assert (refusal.value.outcome.status, refusal.value.outcome.retry_after) == (503, 5)
+            assert disk.left == 30_000
+        assert disk.left == 150_000
 
 
 class TestHeaders:
@@ -261,3 +275,12 @@ def test_a_server_is_started_with_the_limits_that_are_set(settings: Any, monkeyp
         "--http=1", "--no-ws", "--http1-header-read-timeout=1234", "--http1-buffer-size=9000", "--backpressure=77", "--port=8001", "--workers=2",
         f"--workers-kill-timeout={server.STOP_SECONDS}", "hospient.server:webhooks",
     } <= set(command)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", server.RANGES)
+def test_a_limit_that_cannot_be_kept_stops_the_start_by_name(name: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.execv", lambda *arguments: pytest.fail("it started"))
+    for value in (0, 10**9):
+        setattr(settings, name, value)
+        with pytest.raises(CommandError, match=name):
+            call_command("serve")

@@ -187,7 +187,7 @@ class Command(BaseCommand):
     def processes(self, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
         """Serve console, API and webhooks, and run a worker, each in a process of its own."""
         environment = os.environ | {"PUBLIC_URL": f"http://127.0.0.1:{port}", "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")}
-        serve, worker = ["serve", "--port", str(port)], ["worker", "--threads", "2"]
+        serve, worker = ["serve", "--port", str(port), "-v", "0"], ["worker", "--threads", "2"]
         commands = [[sys.executable, "manage.py", *arguments] for arguments in (serve, worker)]
         started = [subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment) for command in commands]  # noqa: S603
         try:

@@ -4,7 +4,8 @@ import os
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hospient import server
 
@@ -22,6 +23,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, application: str, host: str, port: int, workers: int, **options: Any) -> None:
         self.check()
-        command = server.command(application, host, port, workers)
+        try:
+            command = server.command(application, host, port, workers)
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        if options["verbosity"]:
+            self.stdout.write(f"Serving {application} at http://{host}:{port}. Ctrl-C ends it.")
         sys.stdout.flush()
         os.execv(command[0], command)  # noqa: S606
