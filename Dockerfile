@@ -1,4 +1,4 @@
-# One image, three processes: the console and API (default), the lean webhook door, and the worker.
+# One image for all processes: console, API and webhooks in one (default), either as a process of its own, and the worker.
 FROM python:3.13-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
@@ -10,4 +10,4 @@ USER hospient
 RUN python manage.py collectstatic --noinput
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", "hospient.wsgi:application"]
+CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--workers", "2"]

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from django_prometheus.exports import ExportToDjangoView
 
-from hotels.login import client_address
+from hotels.addresses import client_address
 from integrations.models import Integration
 from monitoring import house
 from monitoring.health import judge
@@ -53,6 +53,6 @@ def _may_read_metrics(request: HttpRequest) -> bool:
         return False
     try:
         reader = ipaddress.ip_address(client_address(request))
-    except ValueError:  # a Unix socket has no address
+    except ValueError:  # unknown
         return False
     return any(reader in ipaddress.ip_network(network) for network in settings.METRICS_ALLOW)

@@ -246,6 +246,23 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
 }
 
+# --- servers: what a connection may take (docs/limits.md) -----------------------------------------------------------------------
+
+SERVER_THREADS = env.int("SERVER_THREADS", 4)
+"""Requests that one process of console and API works at a time."""
+SERVER_HEAD_BYTES = env.int("SERVER_HEAD_BYTES", 32_768)
+"""What the head of a request may have; at least 8,192. Granian allows 100 headers in it."""
+SERVER_HEAD_TIMEOUT = env.int("SERVER_HEAD_TIMEOUT", 10_000)
+"""Milliseconds until a connection has sent the whole head of its first request, or of the next one after an answer."""
+SERVER_BODY_TIMEOUT = env.int("SERVER_BODY_TIMEOUT", 30_000)
+"""Milliseconds for the whole body of a request to console and API. Webhooks have WEBHOOK_TIMEOUT."""
+SERVER_ANSWER_TIMEOUT = env.int("SERVER_ANSWER_TIMEOUT", 30_000)
+"""Milliseconds that a client may take nothing of an answer (on Linux)."""
+SERVER_CONNECTIONS = env.int("SERVER_CONNECTIONS", 4096)
+"""Connections that one process holds; others wait until one is closed."""
+SERVER_CONNECTIONS_PER_ADDRESS = env.int("SERVER_CONNECTIONS_PER_ADDRESS", 150)
+"""Connections that one address may hold to one process. Behind proxies (TRUSTED_PROXIES) the proxy counts."""
+
 # --- web -----------------------------------------------------------------------------------------------------------------------
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "testserver"])

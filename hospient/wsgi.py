@@ -1,4 +1,4 @@
-"""The web process: console and API (`granian --interface wsgi hospient.wsgi:application`)."""
+"""Console and API for other servers than ours, which have to bring their own limits; `manage.py serve` does not need it."""
 
 import os
 

@@ -6,55 +6,25 @@ account has failures of its own: a stranger who guesses locks out strangers, not
 """
 
 import hashlib
-import ipaddress
 import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
+from hotels.addresses import client_address, household
+
 WINDOW_SECONDS = 15 * 60
 FAILURES_PER_ACCOUNT = 5
 FAILURES_PER_ADDRESS = 20
 KNOWN_SECONDS = 90 * 24 * 3600
 """How long an address counts as the owner's after they signed in from it."""
-
-
-def client_address(request: HttpRequest) -> str:
-    """Return who is asking."""
-    return address_behind_proxies(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
-
-
-def address_behind_proxies(peer: str, forwarded_for: str) -> str:
-    """Return a client's address: the socket's, or what the outermost of exactly TRUSTED_PROXIES proxies wrote.
-
-    Each proxy appends the address it saw, so a client can only forge entries to the left of the ones that count.
-    """
-    if settings.TRUSTED_PROXIES:
-        hops = forwarded_for.split(",")
-        if len(hops) >= settings.TRUSTED_PROXIES and _is_address(hops[-settings.TRUSTED_PROXIES].strip()):
-            return hops[-settings.TRUSTED_PROXIES].strip()
-    return peer
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _household(address: str) -> str:
-    """Return what one client can be anywhere in: an IPv4 address, or the /64 that an IPv6 client owns whole."""
-    return str(ipaddress.ip_network((address, 64), strict=False)) if ":" in address and _is_address(address) else address
 
 
 class TooManyAttempts(ValidationError):
@@ -102,7 +72,7 @@ class GuardedBackend(ModelBackend):
     ) -> AbstractBaseUser | None:
         if request is None or username is None or password is None:  # a program's own call: nobody is guessing
             return super().authenticate(request, username, password, **kwargs)
-        address = _household(client_address(request))
+        address = household(client_address(request))
         account = f"login:{hashlib.sha256(username.casefold().encode()).hexdigest()}"
         seen = f"{account}:{address}"
         by_address = Failures(f"login:from:{address}", FAILURES_PER_ADDRESS)

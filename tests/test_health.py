@@ -119,3 +119,14 @@ class TestMetrics:
         assert 'hospient_house_well{check="database"} 1.0' in page
         assert 'hospient_integrations{state="working"} 1.0' in page
         assert 'hospient_integrations{state="needs_person"} 0.0' in page
+
+    @pytest.mark.parametrize("written", ["", "junk", "127.0.0.1, ", "127.0.0.1, unknown", "127.0.0.1:80:80", "203.0.113.7:51234"])
+    def test_behind_a_proxy_its_own_address_opens_nothing(self, client: Client, settings: Any, written: str) -> None:
+        settings.TRUSTED_PROXIES = 1
+        assert client.get("/metrics", headers={"X-Forwarded-For": written}).status_code == 404
+        assert client.get("/metrics").status_code == 404
+
+    @pytest.mark.parametrize("written", ["127.0.0.1", "127.0.0.1:51234", "::ffff:127.0.0.1", "[::1]:80", "203.0.113.7, ::1%lo"])
+    def test_behind_a_proxy_they_open_for_whom_it_names(self, client: Client, settings: Any, written: str) -> None:
+        settings.TRUSTED_PROXIES = 1
+        assert client.get("/metrics", headers={"X-Forwarded-For": written}).status_code == 200

@@ -21,7 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, c
 from django.db import Error as DatabaseError
 from pydantic_core import to_json
 
-from hotels.login import address_behind_proxies
+from hotels.addresses import address_behind_proxies
 from integrations.exceptions import PayloadTooLarge, RecordRejected, SignatureMismatch, SignatureMissing, WebhookRejected
 from integrations.records import InboundEvent
 from integrations.security.cards import without_card_data

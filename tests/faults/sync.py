@@ -2,7 +2,7 @@
 
 A menu is read while the vendor fails now and then and changes in between, and the worker is ended at random moments, half of the times
 with SIGTERM, half with SIGKILL. At the end the hotel's records must equal the vendor's, nothing doubled, no cursor ahead of the data,
-every run closed, every SIGTERM answered with exit code 0 within 30 seconds. On SQLite and PostgreSQL, with the default engine and with
+every run closed, every SIGTERM answered with exit code 0 within 10 seconds. On SQLite and PostgreSQL, with the default engine and with
 Celery, whose broker is restarted now and then.
 """
 

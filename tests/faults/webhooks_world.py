@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,8 @@ from tests.faults.world import database, set_up, settled
 __all__ = ["DOORS", "Receiver", "Sender", "connect", "in_threads", "main", "receiver", "settled", "signed"]
 
 SECRET = "a-webhook-secret-of-the-fault-programs"
-DOORS = {
-    "view": ["--interface", "wsgi", "--blocking-threads", "4", "hospient.wsgi:application"],
-    "lean": ["--interface", "rsgi", "webhooks.asgi:application"],
-}
+DOORS = {"view": "console", "lean": "webhooks"}
+"""By what `manage.py serve` serves."""
 
 
 def main(module: str, trial: Callable[..., bool], **counts: tuple[int, int]) -> None:
@@ -82,22 +80,8 @@ class Receiver:
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        granian = str(Path(sys.executable).with_name("granian"))
-        command = (
-            [*self.command, str(self.port)]
-            if self.command
-            else [
-                granian,
-                *DOORS[self.door],
-                "--port",
-                str(self.port),
-                "--workers",
-                str(self.workers),
-                "--backlog",
-                "2048",
-                "--no-log",
-            ]
-        )
+        serve = [sys.executable, "manage.py", "serve", DOORS.get(self.door, ""), "--workers", str(self.workers), "--port"]
+        command = [*(self.command or serve), str(self.port)]
         rates = {f"WEBHOOK_RATE_{kind}": "100000000/m" for kind in ("POS", "PMS", "GUEST_MANAGEMENT")}
         process = subprocess.Popen(
             command,
@@ -112,7 +96,8 @@ class Receiver:
         return process
 
     def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has stopped by itself
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def restart(self) -> None:
@@ -159,12 +144,12 @@ class Sender:
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """Return the status; 0 if the connection broke."""
-        return self._ask("POST", path, body, headers)
+        return self.ask("POST", path, body, headers)
 
     def get(self, path: str) -> int:
-        return self._ask("GET", path, None, {})
+        return self.ask("GET", path, None, {})
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> int:
+    def ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> int:
         try:
             self.connection.request(method, path, body, headers)
             response = self.connection.getresponse()

@@ -185,12 +185,10 @@ class Command(BaseCommand):
 
     @contextmanager
     def processes(self, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """Serve console and API, and run a worker, each in a process of its own."""
+        """Serve console, API and webhooks, and run a worker, each in a process of its own."""
         environment = os.environ | {"PUBLIC_URL": f"http://127.0.0.1:{port}", "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")}
-        python = [sys.executable]
-        web = [*python, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-        web += ["--blocking-threads", "4", "--log-level", "warning", "hospient.wsgi:application"]
-        commands = [web, [*python, "manage.py", "worker", "--threads", "2"]]
+        serve, worker = ["serve", "--port", str(port), "-v", "0"], ["worker", "--threads", "2"]
+        commands = [[sys.executable, "manage.py", *arguments] for arguments in (serve, worker)]
         started = [subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment) for command in commands]  # noqa: S603
         try:
             self.wait_for(f"http://127.0.0.1:{port}/healthz", started)
@@ -200,7 +198,7 @@ class Command(BaseCommand):
                 process.terminate()
             for process in started:
                 try:
-                    process.wait(timeout=30)
+                    process.wait(timeout=10)
                 except subprocess.TimeoutExpired:
                     process.kill()
 

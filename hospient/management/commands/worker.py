@@ -21,7 +21,7 @@ logger = logging.getLogger("hospient.worker")
 
 TICK_SECONDS = 1.0
 BEAT_SECONDS = 5.0
-STOP_SECONDS = 30
+STOP_SECONDS = 10
 """A deployment gives a worker this long to finish or hand back what it has in hand."""
 
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             except Exception:  # a database or a broker that restarts must not end the worker
                 logger.exception("tick_failed")
                 connection.close()
-        finished = engine.join(STOP_SECONDS - 5)
+        finished = engine.join(STOP_SECONDS - 2)
         logger.info("worker_stopped finished=%s", finished)
         # What could not be finished is leased: another worker takes it up when the lease has lapsed.
         os._exit(0 if self.asked else 1)
