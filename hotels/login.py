@@ -52,7 +52,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _household(address: str) -> str:
+def household(address: str) -> str:
     """Return what one client can be anywhere in: an IPv4 address, or the /64 that an IPv6 client owns whole."""
     return str(ipaddress.ip_network((address, 64), strict=False)) if ":" in address and _is_address(address) else address
 
@@ -102,7 +102,7 @@ class GuardedBackend(ModelBackend):
     ) -> AbstractBaseUser | None:
         if request is None or username is None or password is None:  # a program's own call: nobody is guessing
             return super().authenticate(request, username, password, **kwargs)
-        address = _household(client_address(request))
+        address = household(client_address(request))
         account = f"login:{hashlib.sha256(username.casefold().encode()).hexdigest()}"
         seen = f"{account}:{address}"
         by_address = Failures(f"login:from:{address}", FAILURES_PER_ADDRESS)

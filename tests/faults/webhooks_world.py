@@ -25,7 +25,7 @@ __all__ = ["DOORS", "Receiver", "Sender", "connect", "in_threads", "main", "rece
 SECRET = "a-webhook-secret-of-the-fault-programs"
 DOORS = {
     "view": ["--interface", "wsgi", "--blocking-threads", "4", "hospient.wsgi:application"],
-    "lean": ["--interface", "rsgi", "webhooks.asgi:application"],
+    "lean": ["--interface", "rsgi", "webhooks.rsgi:application"],
 }
 
 

@@ -1,9 +1,10 @@
 """The lean door: an application that only receives webhooks, as a process of its own beside console and API.
 
-    granian --interface rsgi --workers 2 webhooks.asgi:application
+    granian --interface rsgi --workers 2 webhooks.rsgi:application
 
-Granian's own interface (RSGI) hands over a body in one step where ASGI takes four; any ASGI server can serve the door as well. It depends on the database alone. Deliveries that come in while others are being committed are verified and stored together in the next
-transaction, and each is answered after its own commit. The checks, the storing and the answers are those of `webhooks.ingest`.
+Granian's own interface (RSGI) hands over a body in one step where ASGI takes four. The door depends on the database alone. Deliveries that
+come in while others are being committed are verified and stored together in the next transaction, and each is answered after its own
+commit. The checks, the storing and the answers are those of `webhooks.ingest`.
 """
 
 import asyncio
@@ -13,10 +14,10 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, cast
 
 import django
@@ -40,12 +41,7 @@ from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
 from webhooks.inbox import report_health  # noqa: E402
 from webhooks.ingest import UNAVAILABLE, Ingest, unavailable  # noqa: E402
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Read = Callable[[int], Awaitable[bytes]]
-"""Reads a body of at most so many bytes. Raises PayloadTooLarge or BodyIncomplete."""
+from webhooks.refusals import LOG_SECONDS  # noqa: E402
 
 GROUP = 500
 """Deliveries in one transaction at most: enough for every connection of a process, small enough to be answered within milliseconds."""
@@ -69,20 +65,10 @@ class LeanDoor:
         self._reading: dict[int, asyncio.Future[Facts]] = {}
         self._readers: dict[asyncio.Task, float] = {}
         self._is_watching = False
+        self._reports_later = False
         # Correlation ids: a new one at random for each delivery costs as much as checking its signature, and spreads over the whole index.
         self._run = f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(4)}"
         self._count = itertools.count()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http":
-            headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-            peer = scope["client"][0] if scope.get("client") else ""
-            outcome = await self._answer(scope["method"], scope["path"], headers, peer, partial(_received, receive))
-            fields = [(name.encode(), value.encode()) for name, value in _head(outcome)]
-            await send({"type": "http.response.start", "status": outcome.status, "headers": fields})
-            await send({"type": "http.response.body", "body": outcome.body})
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         peer = scope.client.rpartition(":")[0].strip("[]")
@@ -90,7 +76,7 @@ class LeanDoor:
         if len(headers) < len(names := scope.headers.keys()):
             # Granian leaves out a value that is not ASCII: what was sent and cannot be read must not count as not sent.
             headers = dict.fromkeys(names, UNREADABLE) | headers
-        outcome = await self._answer(scope.method, scope.path, headers, peer, partial(self._arrived, protocol, headers))
+        outcome = await self._answer(scope.method, scope.path, headers, peer, protocol)
         protocol.response_bytes(outcome.status, _head(outcome), outcome.body)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -99,33 +85,13 @@ class LeanDoor:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._stop()
 
-    async def _arrived(self, protocol: Any, headers: Mapping[str, str], limit: int) -> bytes:
-        """Read a body from RSGI: in one step if it has said how long it is."""
-        try:
-            if "content-length" in headers:
-                return await protocol()
-            body = bytearray()
-            async for part in protocol:
-                body += part
-                if len(body) > limit:
-                    raise PayloadTooLarge()
-            return bytes(body)
-        except (OSError, RuntimeError):  # the client went away
-            raise BodyIncomplete() from None
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] == "lifespan.startup":
-            spare_garbage_collection()
-            await send({"type": "lifespan.startup.complete"})
-        self._stop()
-        await send({"type": "lifespan.shutdown.complete"})
-
     def _stop(self) -> None:
+        self._reader.submit(_guarded, self.ingest.refusals.write, at_once=True)
         for thread in (self._writer, self._reader):
             thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
             thread.shutdown()
 
-    async def _answer(self, method: str, path: str, headers: Mapping[str, str], peer: str, read: Read) -> Outcome:
+    async def _answer(self, method: str, path: str, headers: Mapping[str, str], peer: str, protocol: Any) -> Outcome:
         target = _PATH.fullmatch(path)
         if target is None:
             return await self._health() if _HEALTH.fullmatch(path) else _NOT_FOUND
@@ -137,16 +103,28 @@ class LeanDoor:
             now, correlation_id = datetime.now(UTC), f"{self._run}{next(self._count):012x}"
             head = Delivery(integration_id, headers, b"", now, path_secret, peer, correlation_id)
             try:
-                body = await self._read(read, self.ingest.admit(head, facts))
+                body = await self._read(protocol, headers, self.ingest.admit(head, facts))
             except WebhookRejected as error:
                 outcome = self.ingest.refuse(error, head, facts)
             else:
                 outcome = await self._settled(head._replace(body=body, received_at=datetime.now(UTC)), facts)
-            if outcome.status >= 400 and self.ingest.refusals.is_due:
-                await self._on_thread(self.ingest.refusals.write)
+            if outcome.status >= 400:
+                await self._report_refusals()
         except DatabaseError:
             return UNAVAILABLE
         return outcome
+
+    async def _report_refusals(self) -> None:
+        """Write down what was refused, now if a line is due, else when it will be: nobody else may ever send again."""
+        if self.ingest.refusals.is_due:
+            await self._on_thread(self.ingest.refusals.write)
+        if self.ingest.refusals.is_waiting and not self._reports_later:
+            self._reports_later = True
+            asyncio.get_running_loop().call_later(LOG_SECONDS, self._report_later)
+
+    def _report_later(self) -> None:
+        self._reports_later = False
+        self._on_thread(self.ingest.refusals.write).add_done_callback(asyncio.Future.exception)
 
     async def _health(self) -> Outcome:
         try:
@@ -169,18 +147,27 @@ class LeanDoor:
 
     # --- reading in time -------------------------------------------------------------------------------------------------------
 
-    async def _read(self, read: Read, limit: int) -> bytes:
+    async def _read(self, protocol: Any, headers: Mapping[str, str], limit: int) -> bytes:
         """Read the body, no more of it than is allowed, in no more time. Raises PayloadTooLarge, BodyIncomplete or BodyTooSlow."""
         task = cast(asyncio.Task, asyncio.current_task())
         self._readers[task] = time.monotonic()
         if not self._is_watching:
             self._watch()
         try:
-            return await read(limit)
+            if "content-length" in headers:  # which is within the limit: all of it in one step
+                return await protocol()
+            body = bytearray()
+            async for part in protocol:
+                body += part
+                if len(body) > limit:
+                    raise PayloadTooLarge()
+            return bytes(body)
         except asyncio.CancelledError as stop:
             if stop.args != (BodyTooSlow.code,):
                 raise
             raise BodyTooSlow() from None
+        except (OSError, RuntimeError):  # the client went away
+            raise BodyIncomplete() from None
         finally:
             del self._readers[task]
 
@@ -219,27 +206,13 @@ class LeanDoor:
                 future.set_result(outcome)
 
 
-def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
+def _guarded(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Call something that uses the database; log what fails, and give up a connection that broke: the next call opens a new one."""
     try:
-        return function(*arguments)
+        return function(*arguments, **named)
     except Exception:
         unavailable()
         raise
-
-
-async def _received(receive: Receive, limit: int) -> bytes:
-    """Read a body from ASGI."""
-    body, has_more = bytearray(), True
-    while has_more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BodyIncomplete()
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise PayloadTooLarge()
-        has_more = message.get("more_body")
-    return bytes(body)
 
 
 @lru_cache(maxsize=64)
