@@ -32,6 +32,7 @@ from integrations.admin.outbox import operation_label, operation_problem
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RejectedRecord, RunMode, RunStatus, SyncRun
 from integrations.services import registry, service_for
 from integrations.services.manifest import Kind
+from integrations.services.refused import refused_lately
 from webhooks.models import EventStatus, WebhookEvent
 
 DAYS = 14
@@ -47,7 +48,8 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     integrations = list(visible(Integration.objects.select_related("hotel"), request.user))
     runs = recent_runs(integrations)
     counts = problem_counts(integrations)
-    cards = [card(request, row, runs[row.pk], counts[row.pk]) for row in integrations]
+    refused = refused_lately(integrations)
+    cards = [card(request, row, runs[row.pk], counts[row.pk]) | {"refused": refused.get(row.pk)} for row in integrations]
     cards.sort(key=lambda shown: (-shown["urgency"], shown["integration"].hotel.name, shown["integration"].provider_name))
     waiting = visible(Operation.objects.filter(status__in=STUCK), request.user, "integration__hotel")
     context |= {

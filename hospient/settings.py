@@ -170,7 +170,8 @@ WEBHOOK_RATES = {
     "pms": env.str("WEBHOOK_RATE_PMS", "60000/m"),
     "guest_management": env.str("WEBHOOK_RATE_GUEST_MANAGEMENT", "60000/m"),
 }
-"""How many authentic webhooks one integration may send, by its type: a minute (`600/m`) or a second (`20/s`), over all processes."""
+"""How many authentic webhooks one address may send for an integration, by its type: a minute (`600/m`) or a second (`20/s`), over all
+processes. All addresses together may send four times that."""
 EGRESS_ALLOW = env.list("EGRESS_ALLOW", default=[])
 """Private addresses that may be called all the same: `host:port` or networks. For the operator alone."""
 EGRESS_CA_BUNDLE = env.str("EGRESS_CA_BUNDLE", "")

@@ -28,6 +28,7 @@ from integrations.security.cards import without_card_data
 from integrations.security.redaction import redact
 from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
+from integrations.services.refused import count_refused
 from integrations.transport import correlation
 from webhooks import effects
 from webhooks.exceptions import StillReading
@@ -340,7 +341,9 @@ def _polled(integration: Integration, event: Any) -> Row:
 
 
 def report_health() -> dict[str, Any]:
-    """Say whether events can be stored, and for how long the oldest that is due has been waiting."""
+    """Say whether events can be stored, for how long the oldest that is due has been waiting, and how many were refused, if any."""
     now = timezone.now()
     oldest = due(now).order_by("id").values_list("received_at", flat=True).first()
-    return {"status": "ok", "oldest_waiting_seconds": int((now - oldest).total_seconds()) if oldest else 0}
+    refused = count_refused(timedelta(hours=1))
+    told = {"status": "ok", "oldest_waiting_seconds": int((now - oldest).total_seconds()) if oldest else 0}
+    return told | ({"refused_in_an_hour": refused} if refused else {})

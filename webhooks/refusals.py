@@ -1,34 +1,28 @@
-"""What was refused at the door: counted by the check that failed, written down once a minute, and shown where somebody looks.
+"""What was refused at the door: counted by the check that failed, written down once a minute.
 
-A forger's flood writes one line a minute for each integration, over all processes. Ingest counts; console and health read.
+A forger's flood writes one line a minute for each integration, over all processes. Ingest counts; `integrations.services.refused` reads.
 """
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from django.core.cache import BaseCache, cache
 from django.db import IntegrityError
-from django.db.models import Max, QuerySet, Sum
-from django.utils import timezone
 
 from integrations.exceptions import WebhookRejected
-from integrations.models import Direction, Integration, IntegrationLog, LogStatus, OperationType
+from integrations.models import Direction, IntegrationLog, LogStatus, OperationType
 from integrations.security.redaction import redact_text
+from integrations.services.refused import OPERATION
 
 logger = logging.getLogger(__name__)
 
 LOG_SECONDS = 60
-OPERATION = "webhook_refused"
-"""The name its lines have in the log."""
-SHOWN = timedelta(hours=24)
-"""For how long a refusal is shown: vendors try again for about that long."""
 _told = lru_cache(maxsize=256)(redact_text)
 _HINT = "If they are the vendor's, check that the webhook secret and the registered address are the same on both sides."
 
@@ -124,28 +118,3 @@ class Refusals:
             )
         except IntegrityError:
             logger.info("refusals_dropped integration=%s: it was deleted meanwhile", integration_id)
-
-
-# --- showing them --------------------------------------------------------------------------------------------------------------
-
-
-def recent(integrations: Iterable[Integration] | QuerySet, since: timedelta = SHOWN) -> dict[int, "Shown"]:
-    """Return what was refused at each of these integrations lately, by their id; only of those where something was."""
-    lines = IntegrationLog.objects.filter(
-        integration__in=integrations,
-        operation_type=OperationType.WEBHOOK,
-        operation_name=OPERATION,
-        status=LogStatus.FAILED,
-        created_at__gte=timezone.now() - since,
-    )
-    counted = list(lines.order_by().values_list("integration_id").annotate(Sum("records_failed"), Max("id")))
-    said = dict(IntegrationLog.objects.filter(pk__in=[last for _, _, last in counted]).values_list("pk", "error_message"))
-    return {integration_id: Shown(count, said[last], last) for integration_id, count, last in counted}
-
-
-class Shown(NamedTuple):
-    count: int
-    last: str
-    """What the last line about them says: the checks that failed, and what to do."""
-    line: int
-    """Its id in the log."""
