@@ -128,6 +128,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif not TESTING:
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10)}
+# A pooler in transaction mode gives the next statement another connection, which knows nothing of a cursor. Prepared statements are off
+# for the same reason, by Django's own default.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -29,13 +29,13 @@ DOORS = {
 }
 
 
-def main(module: str, trial: Callable[..., bool], **counts: tuple[int, int]) -> None:
+def main(module: str, trial: Callable[..., bool], databases: Sequence[str] = ("sqlite", "postgresql"), **counts: tuple[int, int]) -> None:
     """Run `trial(url, door, **counts)` at each door on each database; `counts` are (full, quick). Exits 1 if one broke its promise."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument(
         "--quick", action="store_true", help=", ".join(f"{quick} {name} instead of {full}" for name, (full, quick) in counts.items())
     )
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
+    parser.add_argument("--databases", nargs="+", default=databases, choices=databases)
     parser.add_argument("--doors", nargs="+", default=list(DOORS), choices=list(DOORS))
     options = parser.parse_args()
     if len(options.databases) > 1:  # one process for each: Django is set up once
