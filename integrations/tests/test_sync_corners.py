@@ -524,4 +524,3 @@ def test_a_column_is_read_in_parts_without_a_cursor_of_the_server(
     )
     monkeypatch.setattr(runner, "_COMPARE_AT_ONCE", size)
     assert sorted(runner._in_parts(ExternalReference.objects.all(), "external_id", "external_id")) == sorted(names)
-    assert connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]
