@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -50,6 +51,10 @@ _NOT_AUTHENTIC = "The signature is missing or does not match."
 """One answer whether a signature is missing or wrong, and whether the integration exists: it must not tell which."""
 
 
+Stored = set[tuple[int, str]]
+"""Integration and delivery key of the rows that were new."""
+
+
 class Row(TypedDict):
     """What is stored of an event when it arrives: these columns of the inbox."""
 
@@ -75,7 +80,9 @@ class Checked(NamedTuple):
     row: Row
     sender: Sender
     verifier: Verifier
-    delivery: Delivery
+    correlation_id: str
+    late: TimestampOutsideWindow | None = None
+    """It may come in only if it is known already."""
 
 
 class Ingest:
@@ -91,23 +98,24 @@ class Ingest:
         try:
             facts = self.facts.get(head.integration_id)
             try:
-                limit = self.admit(head, facts)
+                limit = self.admit(head.headers, head.path_secret, facts)
                 body = read(limit + 1)
                 if len(body) > limit:
                     raise PayloadTooLarge()
-                [outcome] = self.settle([(head._replace(body=body), facts)])
             except WebhookRejected as error:
                 outcome = self.refuse(error, head, facts)
+            else:
+                checked = self.check(head._replace(body=body), facts)
+                [outcome] = self.settle([checked]) if isinstance(checked, Checked) else [checked]
             if self.refusals.is_due:
                 self.refusals.write()
         except DatabaseError:
             return unavailable()
         return outcome
 
-    def admit(self, head: Delivery, facts: Facts) -> int:
+    def admit(self, headers: Mapping[str, str], path_secret: str, facts: Facts) -> int:
         """Return how many bytes the body may have. Raises WebhookRejected if it need not be read at all."""
-        headers = head.headers
-        if head.path_secret and not facts.has_path_secret:
+        if path_secret and not facts.has_path_secret:
             raise PathUnknown()
         length, limit = headers.get("content-length", "0"), settings.WEBHOOK_MAX_BYTES
         if not length.isdecimal():
@@ -118,24 +126,17 @@ class Ingest:
             raise BodyCompressed()
         return limit
 
-    def settle(self, deliveries: Sequence[tuple[Delivery, Facts]]) -> list[Outcome]:
-        """Verify deliveries, store the good ones in one statement, and return the answers to all of them, which may be sent at once."""
-        read = [self._checked(*one) for one in deliveries]
-        stored = iter(self._store([one for one in read if isinstance(one, Checked)]))
-        return [next(stored) if isinstance(one, Checked) else one for one in read]
-
-    def _checked(self, delivery: Delivery, facts: Facts) -> Checked | Outcome:
+    def check(self, delivery: Delivery, facts: Facts) -> Checked | Outcome:
+        """Verify a delivery and read it; if it is refused, return the answer. Does no I/O."""
         try:
             return self._check(delivery, facts)
         except WebhookRejected as error:
             return self.refuse(error, delivery, facts)
-        except DatabaseError:
-            return unavailable()
         except Exception:
             logger.exception("A webhook could not be read; its sender was asked to try again.")
-            return UNAVAILABLE  # alone: the others of its group are stored
+            return UNAVAILABLE
 
-    def _check(self, delivery: Delivery, facts: Facts) -> Checked | Outcome:
+    def _check(self, delivery: Delivery, facts: Facts) -> Checked:
         """Verify a delivery over its bytes, then read it. Who has no proof is told the same whatever else is the matter. Raises WebhookRejected."""
         length = len(delivery.body)
         if int(delivery.headers.get("content-length") or length) != length:
@@ -148,15 +149,7 @@ class Ingest:
         if facts.is_off:
             raise IntegrationOff()
         sender = Sender(facts.integration_id, facts.kind, _address(delivery))
-        if seconds := self.limiter.closed_for(sender):
-            raise RateExceeded(seconds)
-        row = _row(delivery, facts, verifier)
-        if late is None:
-            return Checked(row, sender, verifier, delivery)
-        # Its sender tries again with the time and signature of its first try. If that one is stored it may stop; nothing is done twice.
-        if WebhookEvent.objects.filter(integration=facts.integration_id, delivery_key=row["delivery_key"]).exists():
-            return verifier.acknowledge(is_new=False)
-        raise late
+        return Checked(_row(delivery, facts, verifier), sender, verifier, delivery.correlation_id, late)
 
     def _verify(self, delivery: Delivery, facts: Facts) -> Verifier:
         active = facts.active_secrets(delivery.received_at)
@@ -174,6 +167,11 @@ class Ingest:
             raise
         return verifier
 
+    def settle(self, checked: Sequence[Checked]) -> list[Outcome]:
+        """Store deliveries in one statement and return the answers to all of them, which may be sent at once."""
+        stored = iter(self._store([one for one in checked if one.late is None]))
+        return [next(stored) if one.late is None else self._settle_late(one, one.late) for one in checked]
+
     def _store(self, checked: Sequence[Checked]) -> list[Outcome]:
         waits = self._spend(checked)
         try:
@@ -183,17 +181,25 @@ class Ingest:
                 return [outcome for one in checked for outcome in self._store([one])]
             # The integration was deleted after its delivery had been read, or the database cannot hold what is in it.
             reason = SignatureMismatch() if isinstance(error, IntegrityError) else BodyUnreadable()
-            return [_refuse(reason, checked[0].delivery.correlation_id)]
+            return [_refuse(reason, checked[0].correlation_id)]
         except DatabaseError:
             return [unavailable()] * len(checked)
         return [
-            self._turned_away(one, wait) if wait else one.verifier.acknowledge(is_new=next(stored))
+            self._turned_away(one, RateExceeded(wait)) if wait else one.verifier.acknowledge(is_new=next(stored))
             for one, wait in zip(checked, waits, strict=True)
         ]
 
-    def _turned_away(self, one: Checked, wait: int) -> Outcome:
-        self.refusals.note(one.sender.integration_id, RateExceeded(wait), one.sender.address, one.verifier.name)
-        return _refuse(RateExceeded(wait), one.delivery.correlation_id)
+    def _settle_late(self, one: Checked, reason: TimestampOutsideWindow) -> Outcome:
+        """Let a sender stop that tries again with the time and signature of its first try, if that one is stored. Nothing is done twice."""
+        try:
+            known = WebhookEvent.objects.filter(integration=one.row["integration_id"], delivery_key=one.row["delivery_key"]).exists()
+        except DatabaseError:
+            return unavailable()
+        return one.verifier.acknowledge(is_new=False) if known else self._turned_away(one, reason)
+
+    def _turned_away(self, one: Checked, reason: WebhookRejected) -> Outcome:
+        self.refusals.note(one.sender.integration_id, reason, one.sender.address, one.verifier.name)
+        return _refuse(reason, one.correlation_id)
 
     def _spend(self, checked: Sequence[Checked]) -> list[int]:
         """Return for each delivery 0 if the rate of its sender and integration admits it, else the seconds to wait."""
@@ -206,6 +212,10 @@ class Ingest:
             for number in numbers[admitted:]:
                 waits[number] = wait
         return waits
+
+    def spend_at_hand(self, checked: Sequence[Checked]) -> bool:
+        """Count deliveries against what this process has taken of their rates; nothing is counted if it has to ask for more."""
+        return self.limiter.spend_at_hand(Counter([one.sender for one in checked]))
 
     def refuse(self, error: WebhookRejected, delivery: Delivery, facts: Facts) -> Outcome:
         """Count a refusal and return its answer."""
@@ -384,7 +394,7 @@ _MARKS = f"({', '.join(['%s'] * len(Row.__annotations__))}, {', '.join(_CONSTANT
 # One parameter for any number of rows: PostgreSQL takes them apart in a third of the time the driver needs to put each into the statement.
 # Ids are given in the order of arrival, but rows are inserted in the order of their keys: else two processes that insert the same two
 # events the other way round would wait for each other.
-_POSTGRESQL = f"""
+POSTGRESQL = f"""
     INSERT INTO {_TABLE} (id, {_COLUMNS}, {", ".join(_CONSTANT)})
     SELECT id, integration_id, event_id, delivery_key, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
            correlation_id, received_at, {", ".join(_CONSTANT.values())}
@@ -417,8 +427,12 @@ def store(rows: Sequence[Row]) -> list[bool]:
     """
     if not rows:
         return []
-    stored = _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows)
-    if stored is None:
+    return new_among(rows, _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows))
+
+
+def new_among(rows: Sequence[Row], stored: Stored) -> list[bool]:
+    """Say for each row whether it is new, given the keys of those that were; of equal ones the first is."""
+    if len(stored) == len(rows):
         return [True] * len(rows)
     answers = []
     for row in rows:
@@ -428,32 +442,28 @@ def store(rows: Sequence[Row]) -> list[bool]:
     return answers
 
 
-def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]] | None:
-    """Insert rows; return the keys of those that are new, or None if all are."""
-    database = connections[DEFAULT_DB_ALIAS]
-    if database.connection is None:
-        database.ensure_connection()
-    with database.wrap_database_errors:
-        result = _execute(database.connection, to_json(rows))
-    if result.ntuples == len(rows):
-        return None
-    return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
-
-
-def _execute(database: Any, parameter: bytes) -> Any:
+def _insert_postgresql(rows: Sequence[Row]) -> Stored:
     """Run the statement through libpq itself: the driver's cursor costs twice that for it, and a fifth of a millisecond of waiting.
 
     It is not prepared under a name: behind a pooler the next one may come to another connection, where it is unknown, or known already.
     """
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.connection is None:
+        database.ensure_connection()
+    with database.wrap_database_errors:
+        return read_stored(database.connection.pgconn.exec_params(POSTGRESQL, [to_json(rows)]))
+
+
+def read_stored(result: Any) -> Stored:
+    """Return the keys of the rows that are new. Raises the driver's errors."""
     from psycopg import errors, pq
 
-    result = database.pgconn.exec_params(_POSTGRESQL, [parameter])
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         raise errors.error_from_result(result)
-    return result
+    return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
 
 
-def _insert_sqlite(rows: Sequence[Row]) -> set[tuple[int, str]]:
+def _insert_sqlite(rows: Sequence[Row]) -> Stored:
     values: list[Any] = []
     for row in rows:
         received_at = connection.ops.adapt_datetimefield_value(row["received_at"])

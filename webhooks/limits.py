@@ -8,7 +8,7 @@ address, not that of the vendor's.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -45,6 +45,9 @@ class _Window:
     is_spent: bool = False
 
 
+_NONE = _Window()
+
+
 class Sender(NamedTuple):
     """Who has proved to be allowed to send."""
 
@@ -63,14 +66,6 @@ class Limiter:
         self._windows: dict[str, _Window] = {}
         self._lock = threading.Lock()
 
-    def closed_for(self, sender: Sender) -> int:
-        """Return the seconds until this sender's next window if this one is spent, else 0. Reads no shared state."""
-        spent = [window for key, _ in _counted(sender) if (window := self._windows.get(key)) and window.is_spent]
-        if not spent:
-            return 0
-        number, remaining, _ = self._now(sender.kind)
-        return remaining if any(window.number == number for window in spent) else 0
-
     def spend(self, sender: Sender, count: int = 1) -> tuple[int, int]:
         """Count deliveries. Return how many of them are admitted, and the seconds to wait for the next window."""
         number, remaining, allowance = self._now(sender.kind)
@@ -78,6 +73,21 @@ class Limiter:
             for key, times in _counted(sender):
                 count = self._admit(key, number, allowance * times, count)
         return count, remaining
+
+    def spend_at_hand(self, counts: Mapping[Sender, int]) -> bool:
+        """Count deliveries if this process has taken enough for all of them, and say whether it has. Asks nobody."""
+        with self._lock:
+            found: dict[str, tuple[_Window, int]] = {}
+            for sender, count in counts.items():
+                number, _, _ = self._now(sender.kind)
+                for key, _ in _counted(sender):
+                    window, before = found.get(key) or (self._windows.get(key, _NONE), 0)
+                    if window.number != number or window.credit < before + count:
+                        return False
+                    found[key] = window, before + count
+            for window, count in found.values():
+                window.credit -= count
+        return True
 
     def _admit(self, key: str, number: int, allowance: int, count: int) -> int:
         if (window := self._windows.get(key)) is None:

@@ -16,8 +16,9 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import django
@@ -25,7 +26,7 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hospient.settings")
 if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    # Each of the two threads keeps a connection of its own. A pool would let them wait for a database that is down, instead of saying so.
+    # The loop and each of the two threads keep a connection of their own. A pool would let them wait for a database that is down, instead of saying so.
     options = settings.DATABASES["default"].setdefault("OPTIONS", {})
     options.pop("pool", None)
     options.setdefault("connect_timeout", 5)
@@ -40,12 +41,17 @@ from webhooks.delivery import Delivery, Outcome, join_headers, refusal  # noqa: 
 from webhooks.exceptions import BodyIncomplete, BodyTooSlow  # noqa: E402
 from webhooks.facts import STALE_SECONDS, Facts  # noqa: E402
 from webhooks.inbox import report_health  # noqa: E402
-from webhooks.ingest import UNAVAILABLE, Ingest, unavailable  # noqa: E402
+from webhooks.ingest import UNAVAILABLE, Checked, Ingest, Stored, new_among, unavailable  # noqa: E402
+from webhooks.lane import Lane, Line  # noqa: E402
 from webhooks.refusals import LOG_SECONDS  # noqa: E402
+
+Group = list[tuple[Checked, asyncio.Future[Outcome]]]
 
 GROUP = 500
 """Deliveries in one transaction at most: enough for every connection of a process, small enough to be answered within milliseconds."""
 PATIENCE_SECONDS = 0.1
+LARGE_BYTES = 65_536
+"""A body from here on is verified and read on a thread: others would wait for milliseconds."""
 _PATH = re.compile(r"/api/webhooks/([0-9]{1,4300})(?:/([^/]+))?/*")
 _HEALTH = re.compile(r"/api/webhooks/health/*")
 UNREADABLE = "\ufffd"
@@ -54,13 +60,17 @@ _NOT_ALLOWED = refusal(405, "method_not_allowed", "Send webhooks with POST.")
 
 
 class LeanDoor:
-    """The application. The event loop reads requests and sends answers; one thread verifies and stores them, another reads about senders."""
+    """The application. The event loop reads requests, verifies them and sends answers; where the database is PostgreSQL it stores them too.
+
+    Otherwise, and when something is amiss there, one thread stores. Another reads about senders.
+    """
 
     def __init__(self) -> None:
         self.ingest = Ingest()
+        self._lane = Lane()
         self._writer = ThreadPoolExecutor(1, "writer")
         self._reader = ThreadPoolExecutor(1, "reader")
-        self._waiting: list[tuple[tuple[Delivery, Facts], asyncio.Future[Outcome]]] = []
+        self._waiting: list[tuple[Checked, asyncio.Future[Outcome]]] = []
         self._is_writing = False
         self._reading: dict[int, asyncio.Future[Facts]] = {}
         self._readers: dict[asyncio.Task, float] = {}
@@ -71,43 +81,37 @@ class LeanDoor:
         self._count = itertools.count()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        peer = scope.client.rpartition(":")[0].strip("[]")
-        headers = join_headers(scope.headers.items())
-        if len(headers) < len(names := scope.headers.keys()):
-            # Granian leaves out a value that is not ASCII: what was sent and cannot be read must not count as not sent.
-            headers = dict.fromkeys(names, UNREADABLE) | headers
-        outcome = await self._answer(scope.method, scope.path, headers, peer, protocol)
+        outcome = await self._answer(scope, protocol)
         protocol.response_bytes(outcome.status, _head(outcome), outcome.body)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         spare_garbage_collection()
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
+        self._lane.close()
         self._reader.submit(_guarded, self.ingest.refusals.write, at_once=True)
         for thread in (self._writer, self._reader):
             thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
             thread.shutdown()
 
-    async def _answer(self, method: str, path: str, headers: Mapping[str, str], peer: str, protocol: Any) -> Outcome:
-        target = _PATH.fullmatch(path)
+    async def _answer(self, scope: Any, protocol: Any) -> Outcome:
+        target = _PATH.fullmatch(scope.path)
         if target is None:
-            return await self._health() if _HEALTH.fullmatch(path) else _NOT_FOUND
-        if method != "POST":
+            return await self._health() if _HEALTH.fullmatch(scope.path) else _NOT_FOUND
+        if scope.method != "POST":
             return _NOT_ALLOWED
         integration_id, path_secret = int(target[1]), target[2] or ""
+        headers = _headers(scope.headers)
+        body, error = b"", None
         try:
             facts = self.ingest.facts.peek(integration_id) or await self._facts(integration_id)
-            now, correlation_id = datetime.now(UTC), f"{self._run}{next(self._count):012x}"
-            head = Delivery(integration_id, headers, b"", now, path_secret, peer, correlation_id)
             try:
-                body = await self._read(protocol, headers, self.ingest.admit(head, facts))
-            except WebhookRejected as error:
-                outcome = self.ingest.refuse(error, head, facts)
-            else:
-                outcome = await self._settled(head._replace(body=body, received_at=datetime.now(UTC)), facts)
+                body = await self._read(protocol, headers, self.ingest.admit(headers, path_secret, facts))
+            except WebhookRejected as refused:
+                error = refused
+            peer, correlation_id = scope.client.rpartition(":")[0].strip("[]"), f"{self._run}{next(self._count):012x}"
+            delivery = Delivery(integration_id, headers, body, datetime.now(UTC), path_secret, peer, correlation_id)
+            outcome = self.ingest.refuse(error, delivery, facts) if error else await self._settled(delivery, facts)
             if outcome.status >= 400:
                 await self._report_refusals()
         except DatabaseError:
@@ -183,27 +187,69 @@ class LeanDoor:
 
     # --- storing in groups -----------------------------------------------------------------------------------------------------
 
-    def _settled(self, delivery: Delivery, facts: Facts) -> asyncio.Future[Outcome]:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(((delivery, facts), future))
+    async def _settled(self, delivery: Delivery, facts: Facts) -> Outcome:
+        """Verify a delivery; have it stored with those that come in meanwhile."""
+        loop = asyncio.get_running_loop()
+        if len(delivery.body) > LARGE_BYTES:
+            checked = await loop.run_in_executor(self._writer, self.ingest.check, delivery, facts)
+        else:
+            checked = self.ingest.check(delivery, facts)
+        if not isinstance(checked, Checked):
+            return checked
+        future = loop.create_future()
+        self._waiting.append((checked, future))
         if not self._is_writing:
             self._write()
-        return future
+        return await future
 
     def _write(self) -> None:
         group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
         self._is_writing = bool(group)
-        if group:
-            deliveries, futures = zip(*group, strict=True)
-            settled = asyncio.get_running_loop().run_in_executor(self._writer, _guarded, self.ingest.settle, deliveries)
-            settled.add_done_callback(lambda done: self._written(futures, done))
+        if not group:
+            return
+        checked = [one for one, _ in group]
+        if self._lane.is_open and not any(one.late for one in checked) and self.ingest.spend_at_hand(checked):
+            self._lane.insert([one.row for one in checked], partial(self._inserted, group))
+        else:
+            self._write_on_thread(group)
 
-    def _written(self, futures: Sequence[asyncio.Future[Outcome]], done: asyncio.Future[list[Outcome]]) -> None:
-        self._write()
-        outcomes = [UNAVAILABLE] * len(futures) if done.exception() else done.result()
-        for future, outcome in zip(futures, outcomes, strict=True):
+    def _inserted(self, group: Group, stored: Stored | None) -> None:
+        if stored is None:
+            self._write_on_thread(group)
+            return
+        self._write()  # the next group is on its way before this one is answered
+        for (one, future), is_new in zip(group, new_among([one.row for one, _ in group], stored), strict=True):
             if not future.done():  # its client went away
+                future.set_result(one.verifier.acknowledge(is_new=is_new))
+
+    def _write_on_thread(self, group: Group) -> None:
+        settled = asyncio.get_running_loop().run_in_executor(self._writer, _guarded, self._settle, [one for one, _ in group])
+        settled.add_done_callback(lambda done: self._written(group, done))
+
+    def _settle(self, checked: Sequence[Checked]) -> tuple[list[Outcome], Line | None]:
+        outcomes = self.ingest.settle(checked)
+        if self._lane.is_open or connection.vendor != "postgresql" or UNAVAILABLE in outcomes:
+            return outcomes, None
+        with suppress(DatabaseError), connection.wrap_database_errors:
+            return outcomes, Line()
+        return outcomes, None
+
+    def _written(self, group: Group, done: asyncio.Future[tuple[list[Outcome], Line | None]]) -> None:
+        outcomes, line = ([UNAVAILABLE] * len(group), None) if done.exception() else done.result()
+        if line:
+            self._lane.open(line)
+        self._write()
+        for (_, future), outcome in zip(group, outcomes, strict=True):
+            if not future.done():
                 future.set_result(outcome)
+
+
+def _headers(given: Any) -> dict[str, str]:
+    headers = join_headers(given.items())
+    if len(headers) < len(names := given.keys()):
+        # Granian leaves out a value that is not ASCII: what was sent and cannot be read must not count as not sent.
+        headers = dict.fromkeys(names, UNREADABLE) | headers
+    return headers
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

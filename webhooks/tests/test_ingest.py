@@ -94,8 +94,9 @@ def test_integration_deleted_after_the_check_is_refused_and_the_others_of_its_gr
     deliveries = [
         (Delivery(integration.pk, headers, BODY, timezone.now()), ingest.facts.get(integration.pk)) for integration in (gone, staying)
     ]
+    checked = [ingest.check(*one) for one in deliveries]
     gone.delete()
-    assert [outcome.status for outcome in ingest.settle(deliveries)] == [401, 202]
+    assert [outcome.status for outcome in ingest.settle(checked)] == [401, 202]  # type: ignore[arg-type]
     assert WebhookEvent.objects.get().integration == staying
 
 
