@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from webhooks.ingest import POSTGRESQL, Row, Stored, read_stored
 
 _NAME = b"hospient_store"
+_OWN_PROCESS = b"SELECT pg_backend_pid()"
 
 
 class Line:
@@ -22,7 +23,8 @@ class Line:
     def __init__(self) -> None:
         self._connection = connection.get_new_connection(connection.get_connection_params())
         self.libpq = self._connection.pgconn
-        process = int(self.libpq.exec_(b"SELECT pg_backend_pid()").get_value(0, 0))
+        self.socket = self.libpq.socket  # which libpq forgets when the connection is lost
+        process = int(self.libpq.exec_(_OWN_PROCESS).get_value(0, 0))
         self._is_prepared = process == self.libpq.backend_pid
         """Behind a pooler it is another process, and the next statement may come to yet another one, which knows no names."""
         if self._is_prepared:
@@ -54,14 +56,15 @@ class Lane:
     def open(self, line: Line) -> None:
         """Watch a connection from now on."""
         self._line, self._loop = line, asyncio.get_running_loop()
-        self._loop.add_reader(line.libpq.socket, self._read, line)
+        self._loop.add_reader(line.socket, self._read, line)
 
     def close(self) -> None:
         if line := self._line:
             self._line = None
-            self._loop.remove_reader(line.libpq.socket)
-            self._loop.remove_writer(line.libpq.socket)
+            self._loop.remove_reader(line.socket)
+            self._loop.remove_writer(line.socket)
             line.close()
+            self._stored = None  # what was inserted was not committed, or nobody knows: a constraint is looked at in the end
             self._finish()
 
     def insert(self, rows: Sequence[Row], done: Callable[[Stored | None], None]) -> None:
@@ -77,10 +80,10 @@ class Lane:
     def _flush(self, line: Line) -> None:
         """Send what the network takes, and the rest when it takes more."""
         if line.libpq.flush():
-            self._loop.add_writer(line.libpq.socket, self._flush_later, line)
+            self._loop.add_writer(line.socket, self._flush_later, line)
 
     def _flush_later(self, line: Line) -> None:
-        self._loop.remove_writer(line.libpq.socket)
+        self._loop.remove_writer(line.socket)
         try:
             self._flush(line)
         except psycopg.Error:
@@ -95,7 +98,7 @@ class Lane:
                     self._finish()
                     return
                 self._stored = read_stored(result)
-        except psycopg.Error:  # a deleted integration, a restart: all of them are rare enough for a new connection
+        except psycopg.Error:  # a deleted integration, a restart: rare enough for a new connection
             self.close()
 
     def _finish(self) -> None:
