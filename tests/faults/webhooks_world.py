@@ -183,9 +183,9 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-def full_event(number: int) -> bytes:
+def full_event(number: int, family_name: str = "Faults") -> bytes:
     """An event that carries a guest of its own."""
-    data = {"guest_id": f"g{number}", "given_name": f"Guest {number}", "family_name": "Faults", "email": f"g{number}@example.com"}
+    data = {"guest_id": f"g{number}", "given_name": f"Guest {number}", "family_name": family_name, "email": f"g{number}@example.com"}
     return json.dumps({"event_type": "guest_updated", "data": data}).encode()
 
 
