@@ -107,6 +107,7 @@ def card(request: HttpRequest, row: Integration, runs: list[SyncRun], health: He
         "stuck": facts.dead + facts.unsettled,
         "rejected": facts.rejected,
         "dead_events": facts.dead_events,
+        "refused": facts.refused,
         "stuck_url": rows_of(row, "integrations_operation"),
         "rejected_url": rows_of(row, "integrations_rejectedrecord"),
         "dead_events_url": rows_of(row, "webhooks_webhookevent"),

@@ -87,7 +87,7 @@ def _let_open(count: int) -> None:
 def everything() -> Guarded:
     """One process for all, as a small hotel needs it."""
     from hospient.rsgi import Console, Everything
-    from webhooks.asgi import application as door
+    from webhooks.rsgi import application as door
 
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("postgresql"):
@@ -106,6 +106,6 @@ def console() -> Guarded:
 
 def webhooks() -> Guarded:
     """The door for webhooks alone, so that a busy console never delays a vendor."""
-    from webhooks.asgi import application
+    from webhooks.rsgi import application
 
     return Guarded(application)

@@ -129,6 +129,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif not TESTING:
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10)}
+# A pooler in transaction mode gives the next statement another connection, which knows nothing of a cursor. Prepared statements are off
+# for the same reason, by Django's own default.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -171,7 +174,8 @@ WEBHOOK_RATES = {
     "pms": env.str("WEBHOOK_RATE_PMS", "60000/m"),
     "guest_management": env.str("WEBHOOK_RATE_GUEST_MANAGEMENT", "60000/m"),
 }
-"""How many authentic webhooks one integration may send, by its type: a minute (`600/m`) or a second (`20/s`), over all processes."""
+"""How many authentic webhooks one address may send for an integration, by its type: a minute (`600/m`) or a second (`20/s`), over all
+processes. All addresses together may send four times that."""
 EGRESS_ALLOW = env.list("EGRESS_ALLOW", default=[])
 """Private addresses that may be called all the same: `host:port` or networks. For the operator alone."""
 EGRESS_CA_BUNDLE = env.str("EGRESS_CA_BUNDLE", "")

@@ -269,6 +269,7 @@ class TimestampOutsideWindow(WebhookRejected):
     """The timestamp is malformed, or more than 300 seconds away."""
 
     code = "timestamp_outside_window"
+    hint = "Set the sender's clock, and let it sign each try with the time of that try."
     status = 401
 
 

@@ -25,8 +25,10 @@ from integrations.models import (
     RunMode,
     RunStatus,
     SyncRun,
+    WebhookSecret,
 )
 from integrations.services import registry
+from integrations.services.refused import SHOWN, Refused, refused_lately
 from integrations.sync.runner import DELETIONS_WAIT
 from webhooks.models import EventStatus, WebhookEvent
 
@@ -116,6 +118,10 @@ class Facts:
     next_at: datetime | None = None
     """When something will call the vendor next, by itself."""
     dead_events: int = 0
+    refused: Refused | None = None
+    """Webhooks refused in the last day."""
+    none_accepted: bool = False
+    """Of webhooks in the last day, though there is a secret to know them by."""
     rejected: int = 0
     failed_runs: list[SyncRun] = field(default_factory=list)
     """Last runs of a stream that failed."""
@@ -217,6 +223,19 @@ def _events(rows: Collection[Integration], facts: dict[int, Facts], now: datetim
         fact.dead_events = row["dead"]
         if row["oldest"] and row["oldest"] < now - LATE_AFTER:
             fact.is_late(row["oldest"])
+    _refused(rows, facts, now)
+
+
+def _refused(rows: Collection[Integration], facts: dict[int, Facts], now: datetime) -> None:
+    refused = refused_lately(rows)
+    if not refused:
+        return
+    accepted = WebhookEvent.objects.filter(integration__in=refused, received_at__gte=now - SHOWN).order_by()
+    accepting = set(accepted.values_list("integration", flat=True).distinct())
+    expecting = set(WebhookSecret.objects.filter(integration__in=refused).order_by().values_list("integration", flat=True))
+    for pk, found in refused.items():
+        facts[pk].refused = found
+        facts[pk].none_accepted = pk in expecting - accepting
 
 
 def _runs(rows: Collection[Integration], facts: dict[int, Facts], now: datetime) -> None:
@@ -336,6 +355,15 @@ def _waits_for_a_person(row: Integration, facts: Facts, common: dict[str, Any]) 
             why="All tries failed.",
             todo="Look at each; replay them once the cause is mended.",
             cure=Cure.LOOK_AT_EVENTS,
+            **common,
+        )
+    if facts.refused and facts.none_accepted:  # single ones are any stranger's; where none comes through, it is the secret
+        return Health(
+            state=State.NEEDS_PERSON,
+            sentence=f"{counted(facts.refused.count, 'webhook', 'webhooks')} of {row.provider_name} refused in a day, and none accepted.",
+            why=facts.refused.last,
+            todo="Compare the webhook secret here with the one at the vendor.",
+            cure=Cure.CHANGE_SETTINGS,
             **common,
         )
     if run := facts.deletions_wait:

@@ -27,7 +27,7 @@ from integrations.transport import correlation
 from webhooks.decoding import decode_json
 from webhooks.exceptions import StillReading
 from webhooks.facts import parsers_of
-from webhooks.ingest import child_ids, place_of, read_events, row_of, store
+from webhooks.ingest import child_ids, place_of, read_events, rows_of_batch, store
 from webhooks.models import EventStatus, WebhookEvent
 
 logger = logging.getLogger(__name__)
@@ -142,19 +142,7 @@ class _Batch:
 
     def _split(self, row: WebhookEvent, events: Sequence[InboundEvent]) -> None:
         """Store each event of a batch as a row of its own."""
-        children = [
-            row_of(
-                [event._replace(event_id=event_id)],
-                batch_id=row.pk,
-                integration_id=row.integration_id,
-                verified_by=row.verified_by,
-                headers={},
-                body="",
-                correlation_id=row.correlation_id,
-                received_at=row.received_at,
-            )
-            for event, event_id in zip(events, child_ids(row.event_id, events), strict=True)
-        ]
+        children = rows_of_batch(row, events)
         known = len(children) - sum(store(children))
         self.results[row.pk] = Result(
             EventStatus.DONE, f"Split into {len(children)} events" + (f", {known} of them known already." if known else ".")

@@ -64,7 +64,7 @@ class LengthMissing(WebhookRejected):
 
 
 class RateExceeded(WebhookRejected):
-    """There are more webhooks than this integration may send."""
+    """More webhooks came than one address may send for this integration, or all addresses together."""
 
     code = "rate_exceeded"
     hint = "Send it again after the time in Retry-After; it was not stored."

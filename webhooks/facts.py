@@ -78,6 +78,13 @@ class Facts:
                 return verifier
         raise SignatureMissing()
 
+    def scheme_of(self, delivery: Delivery) -> str:
+        """Name the proof a delivery carries; empty if it has none."""
+        try:
+            return self.verifier_for(delivery).name
+        except SignatureMissing:
+            return ""
+
 
 def _nobody(integration_id: int) -> Facts:
     """Stand in for an integration that does not exist: nothing matches its secret, and finding that out takes as long as ever."""

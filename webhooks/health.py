@@ -1,12 +1,16 @@
 """Whether deliveries can be stored and are worked: what `GET /api/webhooks/health` answers at both doors."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError
 from django.utils import timezone
 
+from integrations.services.refused import count_refused
 from webhooks.inbox import due
+
+REFUSALS_TOLD = timedelta(hours=1)
 
 Look = Callable[[], tuple[bool, Mapping[str, str]]]
 """Says whether requests can be served at all, and what is not well, by name."""
@@ -29,4 +33,6 @@ def report() -> tuple[int, dict[str, Any]]:
     except DatabaseError:
         return 503, {"status": "unavailable", "trouble": {"database": "The database does not answer."}}
     waiting = int((now - oldest).total_seconds()) if oldest else 0
-    return 200, {"status": "degraded" if trouble else "ok", "oldest_waiting_seconds": waiting, "trouble": trouble}
+    told = {"status": "degraded" if trouble else "ok", "oldest_waiting_seconds": waiting, "trouble": trouble}
+    refused = count_refused(REFUSALS_TOLD)
+    return 200, told | ({"refused_in_an_hour": refused} if refused else {})

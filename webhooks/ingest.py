@@ -8,21 +8,28 @@ import hashlib
 import hmac
 import json
 import logging
-import re
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DataError, IntegrityError, connection, connections
 from django.db import Error as DatabaseError
 from pydantic_core import to_json
 
-from hotels.addresses import address_behind_proxies
-from integrations.exceptions import PayloadTooLarge, RecordRejected, SignatureMismatch, SignatureMissing, WebhookRejected
+from hotels.addresses import address_behind_proxies, household
+from integrations.exceptions import (
+    PayloadTooLarge,
+    RecordRejected,
+    SignatureMismatch,
+    SignatureMissing,
+    TimestampOutsideWindow,
+    WebhookRejected,
+)
 from integrations.records import InboundEvent
 from integrations.security.cards import without_card_data
 from integrations.security.redaction import redact
@@ -30,9 +37,10 @@ from webhooks.decoding import decode_text
 from webhooks.delivery import Delivery, Outcome, refusal
 from webhooks.exceptions import BodyCompressed, BodyIncomplete, BodyUnreadable, IntegrationOff, PathUnknown, RateExceeded, SecretNotSet
 from webhooks.facts import Facts, FactsCache, Parser
-from webhooks.limits import Limiter, Refusals
+from webhooks.limits import Limiter, Sender
 from webhooks.models import WebhookEvent
-from webhooks.verifiers import UNSIGNED_ID, Hmac, Secret, Verifier
+from webhooks.refusals import Refusals
+from webhooks.verifiers import Hmac, Secret, Verifier
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +51,17 @@ _NOT_AUTHENTIC = "The signature is missing or does not match."
 """One answer whether a signature is missing or wrong, and whether the integration exists: it must not tell which."""
 
 
+Stored = set[tuple[int, str]]
+"""Integration and delivery key of the rows that were new."""
+
+
 class Row(TypedDict):
     """What is stored of an event when it arrives: these columns of the inbox."""
 
     integration_id: int
     event_id: str
-    delivery_key: NotRequired[str]
-    """Filled in by `store`."""
+    delivery_key: str
+    """Equal for the tries of one delivery (`_delivery_key`)."""
     event_type: str
     object_key: str
     verified_by: str
@@ -66,8 +78,11 @@ class Checked(NamedTuple):
     """A delivery that may come in."""
 
     row: Row
-    facts: Facts
+    sender: Sender
     verifier: Verifier
+    correlation_id: str
+    late: TimestampOutsideWindow | None = None
+    """It may come in only if it is known already."""
 
 
 class Ingest:
@@ -83,26 +98,25 @@ class Ingest:
         try:
             facts = self.facts.get(head.integration_id)
             try:
-                limit = self.admit(head, facts)
+                limit = self.admit(head.headers, head.path_secret, facts)
                 body = read(limit + 1)
                 if len(body) > limit:
                     raise PayloadTooLarge()
-                [outcome] = self.settle([(head._replace(body=body), facts)])
             except WebhookRejected as error:
                 outcome = self.refuse(error, head, facts)
+            else:
+                checked = self.check(head._replace(body=body), facts)
+                [outcome] = self.settle([checked]) if isinstance(checked, Checked) else [checked]
             if self.refusals.is_due:
                 self.refusals.write()
         except DatabaseError:
             return unavailable()
         return outcome
 
-    def admit(self, head: Delivery, facts: Facts) -> int:
+    def admit(self, headers: Mapping[str, str], path_secret: str, facts: Facts) -> int:
         """Return how many bytes the body may have. Raises WebhookRejected if it need not be read at all."""
-        headers = head.headers
-        if head.path_secret and not facts.has_path_secret:
+        if path_secret and not facts.has_path_secret:
             raise PathUnknown()
-        if facts.exists and (seconds := self.limiter.closed_for(facts.integration_id, facts.kind)):
-            raise RateExceeded(seconds)
         length, limit = headers.get("content-length", "0"), settings.WEBHOOK_MAX_BYTES
         if not length.isdecimal():
             raise BodyIncomplete()
@@ -112,28 +126,30 @@ class Ingest:
             raise BodyCompressed()
         return limit
 
-    def settle(self, deliveries: Sequence[tuple[Delivery, Facts]]) -> list[Outcome]:
-        """Verify deliveries, store the good ones in one statement, and return the answers to all of them, which may be sent at once."""
-        read = [self._checked(*one) for one in deliveries]
-        stored = iter(self._store([one for one in read if isinstance(one, Checked)]))
-        return [next(stored) if isinstance(one, Checked) else one for one in read]
-
-    def _checked(self, delivery: Delivery, facts: Facts) -> Checked | Outcome:
+    def check(self, delivery: Delivery, facts: Facts) -> Checked | Outcome:
+        """Verify a delivery and read it; if it is refused, return the answer. Does no I/O."""
         try:
             return self._check(delivery, facts)
         except WebhookRejected as error:
             return self.refuse(error, delivery, facts)
         except Exception:
             logger.exception("A webhook could not be read; its sender was asked to try again.")
-            return UNAVAILABLE  # alone: the others of its group are stored
+            return UNAVAILABLE
 
     def _check(self, delivery: Delivery, facts: Facts) -> Checked:
-        """Verify a delivery over its bytes, then read it. Raises WebhookRejected."""
+        """Verify a delivery over its bytes, then read it. Who has no proof is told the same whatever else is the matter. Raises WebhookRejected."""
         length = len(delivery.body)
         if int(delivery.headers.get("content-length") or length) != length:
             raise BodyIncomplete()
-        verifier = self._verify(delivery, facts)
-        return Checked(_row(delivery, facts, verifier), facts, verifier)
+        late = None
+        try:
+            verifier = self._verify(delivery, facts)
+        except TimestampOutsideWindow as error:
+            verifier, late = facts.verifier_for(delivery), error
+        if facts.is_off:
+            raise IntegrationOff()
+        sender = Sender(facts.integration_id, facts.kind, _address(delivery))
+        return Checked(_row(delivery, facts, verifier), sender, verifier, delivery.correlation_id, late)
 
     def _verify(self, delivery: Delivery, facts: Facts) -> Verifier:
         active = facts.active_secrets(delivery.received_at)
@@ -141,15 +157,20 @@ class Ingest:
         try:
             verifier = facts.verifier_for(delivery)
             verifier.verify(delivery, active or _NO_SECRET, facts.url)
+        except TimestampOutsideWindow:
+            raise
         except WebhookRejected:
             if not isinstance(verifier, Hmac):
                 hmac.digest(b"-", delivery.body, "sha256")  # takes as long as if there had been a signature to check
             if not active:
                 raise SecretNotSet() from None
             raise
-        if facts.is_off:
-            raise IntegrationOff()
         return verifier
+
+    def settle(self, checked: Sequence[Checked]) -> list[Outcome]:
+        """Store deliveries in one statement and return the answers to all of them, which may be sent at once."""
+        stored = iter(self._store([one for one in checked if one.late is None]))
+        return [next(stored) if one.late is None else self._settle_late(one, one.late) for one in checked]
 
     def _store(self, checked: Sequence[Checked]) -> list[Outcome]:
         waits = self._spend(checked)
@@ -160,32 +181,52 @@ class Ingest:
                 return [outcome for one in checked for outcome in self._store([one])]
             # The integration was deleted after its delivery had been read, or the database cannot hold what is in it.
             reason = SignatureMismatch() if isinstance(error, IntegrityError) else BodyUnreadable()
-            return [_refuse(reason, checked[0].row["correlation_id"])]
+            return [_refuse(reason, checked[0].correlation_id)]
         except DatabaseError:
             return [unavailable()] * len(checked)
         return [
-            _refuse(RateExceeded(wait), one.row["correlation_id"]) if wait else one.verifier.acknowledge(is_new=next(stored))
+            self._turned_away(one, RateExceeded(wait)) if wait else one.verifier.acknowledge(is_new=next(stored))
             for one, wait in zip(checked, waits, strict=True)
         ]
 
+    def _settle_late(self, one: Checked, reason: TimestampOutsideWindow) -> Outcome:
+        """Let a sender stop that tries again with the time and signature of its first try, if that one is stored. Nothing is done twice."""
+        try:
+            known = WebhookEvent.objects.filter(integration=one.row["integration_id"], delivery_key=one.row["delivery_key"]).exists()
+        except DatabaseError:
+            return unavailable()
+        return one.verifier.acknowledge(is_new=False) if known else self._turned_away(one, reason)
+
+    def _turned_away(self, one: Checked, reason: WebhookRejected) -> Outcome:
+        self.refusals.note(one.sender.integration_id, reason, one.sender.address, one.verifier.name)
+        return _refuse(reason, one.correlation_id)
+
     def _spend(self, checked: Sequence[Checked]) -> list[int]:
-        """Return for each delivery 0 if its integration's rate admits it, else the seconds to wait."""
-        senders: dict[int, list[int]] = {}
+        """Return for each delivery 0 if the rate of its sender and integration admits it, else the seconds to wait."""
+        senders: dict[Sender, list[int]] = {}
         for number, one in enumerate(checked):
-            senders.setdefault(one.facts.integration_id, []).append(number)
+            senders.setdefault(one.sender, []).append(number)
         waits = [0] * len(checked)
-        for integration_id, numbers in senders.items():
-            admitted, wait = self.limiter.spend(integration_id, checked[numbers[0]].facts.kind, len(numbers))
+        for sender, numbers in senders.items():
+            admitted, wait = self.limiter.spend(sender, len(numbers))
             for number in numbers[admitted:]:
                 waits[number] = wait
         return waits
 
+    def spend_at_hand(self, checked: Sequence[Checked]) -> bool:
+        """Count deliveries against what this process has taken of their rates; nothing is counted if it has to ask for more."""
+        return self.limiter.spend_at_hand(Counter([one.sender for one in checked]))
+
     def refuse(self, error: WebhookRejected, delivery: Delivery, facts: Facts) -> Outcome:
         """Count a refusal and return its answer."""
         if facts.exists:
-            address = address_behind_proxies(delivery.peer, delivery.headers.get("x-forwarded-for", ""))
-            self.refusals.note(facts.integration_id, error.code, address)
+            self.refusals.note(facts.integration_id, error, _address(delivery), facts.scheme_of(delivery))
         return _refuse(error, delivery.correlation_id)
+
+
+def _address(delivery: Delivery) -> str:
+    """Return where a delivery came from, as limits and refusals count it."""
+    return household(address_behind_proxies(delivery.peer, delivery.headers.get("x-forwarded-for", "")))
 
 
 def unavailable() -> Outcome:
@@ -228,6 +269,7 @@ def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
     return {  # spelt out: this is done for every delivery, and through `row_of` it costs a sixth more
         "integration_id": facts.integration_id,
         "event_id": event_id,
+        "delivery_key": _delivery_key(event_id, event_type, object_key, body),
         "event_type": event_type,
         "object_key": object_key,
         "verified_by": verifier.name,
@@ -240,10 +282,46 @@ def _row(delivery: Delivery, facts: Facts, verifier: Verifier) -> Row:
     }
 
 
-def row_of(events: Sequence[InboundEvent], *, batch_id: int | None = None, **columns: Any) -> Row:
+def row_of(events: Sequence[InboundEvent], *, body: str, **columns: Any) -> Row:
     """Return the row for what one body carries: one event, several (a batch), or nothing a provider can read."""
-    event_id, event_type, object_key = _named(events)
-    return Row(event_id=event_id, event_type=event_type, object_key=object_key, is_batch=len(events) > 1, batch_id=batch_id, **columns)
+    names = _named(events)
+    event_id, event_type, object_key = names
+    return Row(
+        event_id=event_id,
+        delivery_key=_delivery_key(*names, body),
+        event_type=event_type,
+        object_key=object_key,
+        is_batch=len(events) > 1,
+        batch_id=None,
+        body=body,
+        **columns,
+    )
+
+
+def rows_of_batch(batch: WebhookEvent, events: Sequence[InboundEvent]) -> list[Row]:
+    """Return a row for each event of a stored batch, which keeps their body. Those without an id of their own are known by their place."""
+    rows = []
+    for event, event_id in zip(events, child_ids(batch.event_id, events), strict=True):
+        names = place_of(event._replace(event_id=event_id))
+        told = (event.occurred_at, event.version, event.records)
+        content = (repr(told) if any(told) else "") if event.event_id else str(batch.pk)
+        rows.append(
+            Row(
+                integration_id=batch.integration_id,
+                event_id=names[0],
+                delivery_key=_delivery_key(*names, content),
+                event_type=names[1],
+                object_key=names[2],
+                verified_by=batch.verified_by,
+                is_batch=False,
+                batch_id=batch.pk,
+                headers={},
+                body="",
+                correlation_id=batch.correlation_id,
+                received_at=batch.received_at,
+            )
+        )
+    return rows
 
 
 def place_of(event: InboundEvent) -> tuple[str, str, str]:
@@ -303,7 +381,6 @@ def _kept(headers: Mapping[str, str], verifier: Verifier) -> dict[str, str]:
 
 _NO_SECRET = (Secret(secrets.token_hex()),)
 """Checked in place of a secret that is not there, which takes as long."""
-_PLACE = re.compile(r"#[0-9]+$")
 
 
 # --- storing -------------------------------------------------------------------------------------------------------------------
@@ -317,7 +394,7 @@ _MARKS = f"({', '.join(['%s'] * len(Row.__annotations__))}, {', '.join(_CONSTANT
 # One parameter for any number of rows: PostgreSQL takes them apart in a third of the time the driver needs to put each into the statement.
 # Ids are given in the order of arrival, but rows are inserted in the order of their keys: else two processes that insert the same two
 # events the other way round would wait for each other.
-_POSTGRESQL = f"""
+POSTGRESQL = f"""
     INSERT INTO {_TABLE} (id, {_COLUMNS}, {", ".join(_CONSTANT)})
     SELECT id, integration_id, event_id, delivery_key, event_type, object_key, verified_by, is_batch, batch_id, headers, convert_to(body, 'UTF8'),
            correlation_id, received_at, {", ".join(_CONSTANT.values())}
@@ -333,18 +410,14 @@ _POSTGRESQL = f"""
 """.encode()  # noqa: S608
 
 
-def _delivery_key(row: Row) -> str:
+def _delivery_key(event_id: str, event_type: str, object_key: str, content: str) -> str:
     """Return what two deliveries have in common if they are one.
 
-    Vendors give one id to several events, so its type and object count too. The body counts where the id is not signed: whoever saw one
-    delivery could send it again under the id of another that is still to come, which would then be taken for known.
+    Vendors give one id to several events, of several types or of one whose body differs: so all of it counts, whatever proves that it is
+    theirs. A try that is repeated has the same body. Where the id is not signed, whoever saw one delivery could otherwise send it again
+    under the id of another that is still to come, which would then be taken for known.
     """
-    content = ""
-    if row["batch_id"] is not None:
-        content = str(row["batch_id"]) if _PLACE.search(row["event_id"]) else ""  # it has no id of its own, and is known by its place
-    elif row["verified_by"] in UNSIGNED_ID:
-        content = row["body"]
-    return _digest("\0".join((row["event_id"], row["event_type"], row["object_key"], content)))
+    return _digest("\0".join((event_id, event_type, object_key, content)))
 
 
 def store(rows: Sequence[Row]) -> list[bool]:
@@ -354,10 +427,12 @@ def store(rows: Sequence[Row]) -> list[bool]:
     """
     if not rows:
         return []
-    for row in rows:
-        row["delivery_key"] = _delivery_key(row)
-    stored = _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows)
-    if stored is None:
+    return new_among(rows, _insert_postgresql(rows) if connection.vendor == "postgresql" else _insert_sqlite(rows))
+
+
+def new_among(rows: Sequence[Row], stored: Stored) -> list[bool]:
+    """Say for each row whether it is new, given the keys of those that were; of equal ones the first is."""
+    if len(stored) == len(rows):
         return [True] * len(rows)
     answers = []
     for row in rows:
@@ -367,32 +442,28 @@ def store(rows: Sequence[Row]) -> list[bool]:
     return answers
 
 
-def _insert_postgresql(rows: Sequence[Row]) -> set[tuple[int, str]] | None:
-    """Insert rows; return the keys of those that are new, or None if all are."""
-    database = connections[DEFAULT_DB_ALIAS]
-    if database.connection is None:
-        database.ensure_connection()
-    with database.wrap_database_errors:
-        result = _execute(database.connection, to_json(rows))
-    if result.ntuples == len(rows):
-        return None
-    return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
-
-
-def _execute(database: Any, parameter: bytes) -> Any:
+def _insert_postgresql(rows: Sequence[Row]) -> Stored:
     """Run the statement through libpq itself: the driver's cursor costs twice that for it, and a fifth of a millisecond of waiting.
 
     It is not prepared under a name: behind a pooler the next one may come to another connection, where it is unknown, or known already.
     """
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.connection is None:
+        database.ensure_connection()
+    with database.wrap_database_errors:
+        return read_stored(database.connection.pgconn.exec_params(POSTGRESQL, [to_json(rows)]))
+
+
+def read_stored(result: Any) -> Stored:
+    """Return the keys of the rows that are new. Raises the driver's errors."""
     from psycopg import errors, pq
 
-    result = database.pgconn.exec_params(_POSTGRESQL, [parameter])
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         raise errors.error_from_result(result)
-    return result
+    return {(int(result.get_value(row, 0)), result.get_value(row, 1).decode()) for row in range(result.ntuples)}
 
 
-def _insert_sqlite(rows: Sequence[Row]) -> set[tuple[int, str]]:
+def _insert_sqlite(rows: Sequence[Row]) -> Stored:
     values: list[Any] = []
     for row in rows:
         received_at = connection.ops.adapt_datetimefield_value(row["received_at"])

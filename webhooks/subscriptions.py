@@ -11,7 +11,7 @@ from integrations.exceptions import UnsupportedOperation
 from integrations.models import Integration, OperationType
 from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
-from integrations.services.setup import replace_webhook_secret, set_webhook_secret
+from integrations.services.setup import check_webhook_secret, replace_webhook_secret, set_webhook_secret
 from webhooks.facts import webhook_url
 
 
@@ -52,4 +52,5 @@ def rotate(integration: Integration, subscription_id: str, *, at_once: bool = Fa
     """Have the vendor sign with a new key. The old one passes until the overlap ends, as deliveries on their way carry it, or not any more."""
     with _vendor(integration) as vendor:
         key = vendor.rotate_subscription_key(subscription_id)
+    check_webhook_secret(key)  # an empty one would have another made, which the vendor does not know
     replace_webhook_secret(integration, key, at_once=at_once)

@@ -20,6 +20,8 @@ from webhooks.delivery import ACCEPTED, DUPLICATE, Delivery, Outcome
 
 TOLERANCE_SECONDS = 300
 """How far a signed timestamp may be from our clock, either way (Standard Webhooks recommends five minutes)."""
+RETRY_SECONDS = 3 * 24 * 3600
+"""How old a timestamp may be that is not signed: it proves nothing, and a sender that tries again may give the time of its first try."""
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
 _BODY_ALONE = ("body",)
@@ -143,7 +145,8 @@ class Hmac(JsonBody):
 
     def _check_time(self, timestamp: str, now: datetime) -> None:
         # int() would also take "1_700", blanks and Arabic digits.
-        if not _SECONDS.fullmatch(timestamp) or abs(now.timestamp() - int(timestamp)) > TOLERANCE_SECONDS:
+        oldest = TOLERANCE_SECONDS if "timestamp" in self.signs else RETRY_SECONDS
+        if not _SECONDS.fullmatch(timestamp) or not -TOLERANCE_SECONDS <= now.timestamp() - int(timestamp) <= oldest:
             raise TimestampOutsideWindow()
 
     def sign(self, body: bytes, secret: Secret, url: str, event_id: str, now: datetime) -> tuple[dict[str, str], str]:
@@ -258,8 +261,6 @@ FACTORIES: Mapping[str, Callable[..., Verifier]] = {
     "secret_in_url": SecretInUrl,
     "salesforce_outbound_message": OutboundMessage,
 }
-UNSIGNED_ID = ("body",)
-"""Schemes whose event id is in a header that is not signed: whoever saw one delivery can make it up."""
 OUR_SCHEMES = ("body", "signed-meta", "standard-webhooks")
 POLLING = "polling"
 """Not a verifier: the vendor's events are fetched by us, so nothing that comes in is theirs."""

@@ -46,10 +46,10 @@ class OpenView(APIView):
 STATUS = serializers.CharField()
 REFUSALS = {
     401: "The signature is missing or does not match, or there is no such integration.",
-    403: "The integration is switched off.",
+    403: "The integration is switched off; only who has its secret is told.",
     404: "Nothing follows the id in the address of this integration.",
     413: "The body is larger than allowed.",
-    429: "More than the integration may send; see Retry-After.",
+    429: "More than one address may send for the integration, or all of them; see Retry-After.",
     503: "The delivery could not be stored; send it again.",
 }
 
@@ -66,7 +66,10 @@ class ReceiveView(OpenView):
                 "required": ["event_type"],
                 "properties": {
                     "event_type": {"type": "string", "examples": ["menu_updated"]},
-                    "event_id": {"type": "string", "description": "Or send X-Webhook-Id. The same id has one effect."},
+                    "event_id": {
+                        "type": "string",
+                        "description": "Or send X-Webhook-Id. A delivery that is repeated with its id has one effect.",
+                    },
                     "occurred_at": {"type": "string", "format": "date-time", "description": "An older event never overwrites a newer one."},
                     "data": {"type": "object", "examples": [{"menu_id": "menu_123", "changes": ["name", "price"]}]},
                 },
@@ -108,6 +111,7 @@ class HealthView(OpenView):
                 "status": serializers.ChoiceField(["ok", "degraded", "unavailable"], help_text="Degraded: stored, but worked late or not."),
                 "oldest_waiting_seconds": serializers.IntegerField(required=False, help_text="Age of the oldest event not yet worked."),
                 "trouble": serializers.DictField(child=serializers.CharField(), help_text="What is not well, by name."),
+                "refused_in_an_hour": serializers.IntegerField(required=False, help_text="Deliveries refused, at all integrations."),
             },
         ),
     )

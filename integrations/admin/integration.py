@@ -39,6 +39,7 @@ from integrations.health import judge
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus, RunMode, SyncRun, Trigger
 from integrations.services import service_for, setup
 from integrations.services.manifest import Kind, Manifest
+from integrations.services.refused import refused_lately
 from integrations.services.service import IntegrationService
 
 
@@ -221,6 +222,7 @@ class IntegrationAdmin(HotelAdmin):
             may_operate=self.may(request, Role.OPERATOR, row),
             may_manage=self.may(request, Role.MANAGER, row),
             history=history_of(row),
+            refused=refused_lately([row]).get(row.pk),
             **(self.offers_of(row, manifest) if manifest else {}),
         )
         return TemplateResponse(request, "console/integration.html", context)
@@ -287,15 +289,29 @@ class IntegrationAdmin(HotelAdmin):
             messages.error(request, in_words(error))
         else:
             self.log_change(request, row, "Paused." if paused else "Started again.")
-            messages.success(request, "Paused: nothing is synced or posted until you start it again." if paused else "Started again.")
+            messages.success(
+                request,
+                "Paused: nothing is synced or posted until you start it again, and its vendor's webhooks are refused."
+                if paused
+                else "Started again.",
+            )
         return HttpResponseRedirect(self.address(row))
 
     def webhook_secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Make a new webhook secret and show it this once; the one before passes for a day, or is refused at once."""
+        """Take the vendor's new webhook secret, or make one and show it this once; the one before passes for a day, or is refused at once."""
         row = self.find(request, pk, Role.MANAGER)
         at_once = request.POST.get("at_once") == "1"
-        made = setup.replace_webhook_secret(row, at_once=at_once)
+        try:
+            made = setup.replace_webhook_secret(row, request.POST.get("webhook_secret", "").strip(), at_once=at_once)
+        except HospientError as error:
+            messages.error(request, in_words(error))
+            return HttpResponseRedirect(self.address(row))
         self.log_change(request, row, "Replaced the webhook secret" + (", and the one before at once." if at_once else "."))
+        if not made:
+            messages.success(
+                request, f"The new webhook secret is stored; the one before {'is refused' if at_once else 'passes for another day'}."
+            )
+            return HttpResponseRedirect(self.address(row))
         context = self.context(request, row, title="New webhook secret", secret=made, at_once=at_once, back=self.address(row))
         response = TemplateResponse(request, "console/webhook_secret.html", context)
         response["Cache-Control"] = "no-store"

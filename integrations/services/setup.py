@@ -15,7 +15,7 @@ from django.utils import timezone
 from pydantic import SecretStr
 
 from hotels.models import Hotel
-from integrations.exceptions import EgressBlocked, InvalidInput
+from integrations.exceptions import ConfigurationError, EgressBlocked, InvalidInput
 from integrations.models import Integration, IntegrationStatus, IntegrationType, OperationType, WebhookSecret
 from integrations.security.cards import without_cards
 from integrations.security.egress import Egress
@@ -140,6 +140,11 @@ def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[
     if status not in IntegrationStatus.values:
         errors["status"] = f"Use one of: {', '.join(IntegrationStatus.values)}."
     integration.status = status
+    if (secret := data.get("webhook_secret")) and not _is_masked(secret):
+        try:
+            check_webhook_secret(secret)
+        except InvalidInput as refusal:
+            errors |= refusal.errors
     if data.get("provider"):
         integration.provider = str(data["provider"])
     elif not integration.provider and not errors:
@@ -279,13 +284,21 @@ def _ending(secret: str) -> str:
     return f"…{secret[-2:]}" if len(secret) >= 12 else "…"
 
 
+def check_webhook_secret(secret: Any) -> None:
+    """Refuse a secret that can be guessed, or that no vendor could send back. Raises InvalidInput."""
+    if not isinstance(secret, str) or not SECRET_CHARACTERS <= len(secret) <= 512:
+        raise InvalidInput({"webhook_secret": f"Use between {SECRET_CHARACTERS} and 512 characters: a shorter secret can be guessed."})
+    try:
+        check_header("webhook-secret", secret)
+    except ConfigurationError as error:
+        raise InvalidInput({"webhook_secret": str(error)}) from None
+
+
 def set_webhook_secret(
     integration: Integration, secret: str, *, key_id: str = "", overlap: timedelta = WebhookSecret.OVERLAP
 ) -> WebhookSecret:
     """Make `secret` the one webhooks are verified with; those before it pass until the overlap ends. Raises InvalidInput."""
-    if not isinstance(secret, str) or not SECRET_CHARACTERS <= len(secret) <= 512:
-        raise InvalidInput({"webhook_secret": f"Use between {SECRET_CHARACTERS} and 512 characters: a shorter secret can be guessed."})
-    check_header("webhook-secret", secret)
+    check_webhook_secret(secret)
     ends = timezone.now() + overlap
     with transaction.atomic():
         same = None

@@ -317,12 +317,12 @@ class Runner:
     def _missing(self, record_type: str, known: Any) -> Iterator[str]:
         # In 256 parts by their first byte, so that sorting, which makes objects of numbers, holds few of them at a time.
         parts = [array("Q") for _ in range(256)]
-        for digests in SyncPage.objects.filter(run=self.run, record_type=record_type).values_list("digests", flat=True).iterator():
+        for digests in _in_parts(SyncPage.objects.filter(run=self.run, record_type=record_type), "pk", "digests"):
             for digest in array("Q", bytes(digests)):
                 parts[digest >> 56].append(digest)
         for number, part in enumerate(parts):
             parts[number] = array("Q", sorted(part))
-        for external_id in known.values_list("external_id", flat=True).iterator(chunk_size=_COMPARE_AT_ONCE):
+        for external_id in _in_parts(known, "external_id", "external_id"):
             digest = _digest(external_id)
             part = parts[digest >> 56]
             place = bisect_left(part, digest)
@@ -460,6 +460,14 @@ def park(run: SyncRun, error: HospientError) -> None:
 def _printable(text: str) -> str:
     """Return a text without what no database holds."""
     return text.replace("\x00", "").encode(errors="replace").decode()
+
+
+def _in_parts(rows: QuerySet[Any], key: str, wanted: str) -> Iterator[Any]:
+    """Read one column of any number of rows, in the order of a unique one. Without a cursor of the server, which a pooler would lose."""
+    part = list(rows.order_by(key).values_list(key, wanted)[:_COMPARE_AT_ONCE])
+    while part:
+        yield from (value for _, value in part)
+        part = list(rows.filter(**{f"{key}__gt": part[-1][0]}).order_by(key).values_list(key, wanted)[:_COMPARE_AT_ONCE])
 
 
 def _digest(external_id: str) -> int:

@@ -501,3 +501,17 @@ class TestAtTheSameTime:
         answer.join()
         operation.refresh_from_db()
         assert (failed, operation.status) == ([], "done")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_column_is_read_in_parts_without_a_cursor_of_the_server(
+    integration: Integration, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A pooler in transaction mode gives the next statement another connection, which knows nothing of a cursor."""
+    names = ["a", "B", "b", "é", "10", "9", ""]
+    ExternalReference.objects.bulk_create(
+        ExternalReference(integration=integration, record_type="room", external_id=name, object_id=1, synced_at=timezone.now())
+        for name in names
+    )
+    monkeypatch.setattr(runner, "_COMPARE_AT_ONCE", size)
+    assert sorted(runner._in_parts(ExternalReference.objects.all(), "external_id", "external_id")) == sorted(names)

@@ -1,7 +1,7 @@
 """Floods and monsters: `python -m tests.faults.webhooks_floods [--quick]`.
 
 Forgers send on forty connections while the vendor sends a hundred events: all hundred must get in, and the flood leave no row but one line
-a minute. Then bodies that are too long, endless, slow, cut short or bombs arrive over plain sockets: none may be stored, be answered with
+a minute. An integration that is switched off tells its vendor so, and forgers what it always tells them. Then bodies that are too long, endless, slow, cut short or bombs arrive over plain sockets: none may be stored, be answered with
 5xx, keep the server busy, or make its memory grow.
 """
 
@@ -29,6 +29,7 @@ def trial(url: str, door: str, seconds: int) -> bool:
         lines = IntegrationLog.objects.filter(integration=integration).count()
         print(f"  forged {world.tally(forged)}; the vendor's {world.tally(vendors)}; stored {stored}, {lines} lines")
         kept = vendors == {202: 100} and set(forged) == {401} and stored == 100 and lines <= 1 + seconds // 60
+        kept &= switched_off(running)
         kept &= monsters(running, path)
         kept &= WebhookEvent.objects.filter(integration=integration).count() == stored
         kept &= world.Sender(running.port).get("/api/webhooks/health") == 200
@@ -57,6 +58,22 @@ def flood(running: world.Receiver, path: str, seconds: int) -> tuple[Counter[int
     for forger in forgers:
         forger.join()
     return vendors, forged
+
+
+def switched_off(running: world.Receiver) -> bool:
+    """Send to an integration that is off, with its secret and without: nothing may be stored, and what was refused stand in its log."""
+    from integrations.models import IntegrationLog
+    from webhooks.models import WebhookEvent
+
+    integration, body = world.connect(status="inactive"), b'{"event_type":"menu_updated","data":{"menu_id":"m1"}}'
+    sender, answers = world.Sender(running.port), {}
+    for who, secret in (("its vendor", world.SECRET), ("forgers", "not-the-vendors-secret")):
+        headers = world.signed(body, "evt-1", secret=secret)
+        answers[who] = Counter(sender.post(f"/api/webhooks/{integration}", body, headers) for _ in range(20))
+    stored = WebhookEvent.objects.filter(integration=integration).count()
+    line = IntegrationLog.objects.filter(integration=integration, operation_name="webhook_refused").first()
+    print(f"  switched off: {', '.join(f'{who} {world.tally(found)}' for who, found in answers.items())}; stored {stored}")
+    return answers == {"its vendor": {403: 20}, "forgers": {401: 20}} and stored == 0 and line is not None
 
 
 def monsters(running: world.Receiver, path: str) -> bool:

@@ -27,13 +27,13 @@ DOORS = {"view": "console", "lean": "webhooks"}
 """By what `manage.py serve` serves."""
 
 
-def main(module: str, trial: Callable[..., bool], **counts: tuple[int, int]) -> None:
+def main(module: str, trial: Callable[..., bool], databases: Sequence[str] = ("sqlite", "postgresql"), **counts: tuple[int, int]) -> None:
     """Run `trial(url, door, **counts)` at each door on each database; `counts` are (full, quick). Exits 1 if one broke its promise."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument(
         "--quick", action="store_true", help=", ".join(f"{quick} {name} instead of {full}" for name, (full, quick) in counts.items())
     )
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"], choices=["sqlite", "postgresql"])
+    parser.add_argument("--databases", nargs="+", default=databases, choices=databases)
     parser.add_argument("--doors", nargs="+", default=list(DOORS), choices=list(DOORS))
     options = parser.parse_args()
     if len(options.databases) > 1:  # one process for each: Django is set up once
@@ -168,9 +168,9 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-def full_event(number: int) -> bytes:
+def full_event(number: int, family_name: str = "Faults") -> bytes:
     """An event that carries a guest of its own."""
-    data = {"guest_id": f"g{number}", "given_name": f"Guest {number}", "family_name": "Faults", "email": f"g{number}@example.com"}
+    data = {"guest_id": f"g{number}", "given_name": f"Guest {number}", "family_name": family_name, "email": f"g{number}@example.com"}
     return json.dumps({"event_type": "guest_updated", "data": data}).encode()
 
 

@@ -20,10 +20,13 @@ from integrations.admin.display import Problem, pretty_json, problem
 from integrations.exceptions import HospientError
 from integrations.models import Integration, IntegrationStatus
 from integrations.services import outlook
+from integrations.services.refused import refused_lately
 from webhooks import inbox, subscriptions
 from webhooks.facts import webhook_url
 from webhooks.models import EventStatus, WebhookEvent
 
+REFUSED_SHOWN = 5
+"""Integrations whose refusals stand above the list; each one's own page has them too."""
 EVENT = colours(EventStatus, pending="info", processing="info", done="success", dead="danger")
 
 
@@ -80,6 +83,16 @@ class WebhookEventAdmin(HistoryAdmin):
             path("subscription/<int:integration_id>/", view(self.subscription_view), name="webhooks_subscription"),
             *super().get_urls(),
         ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Say above the list what was refused at the door, and so is not in it."""
+        asked = visible(Integration.objects.select_related("hotel"), request.user)
+        if (chosen := request.GET.get("integration", "")).isdecimal():
+            asked = asked.filter(pk=chosen)
+        rows = {row.pk: row for row in asked}
+        found = sorted(refused_lately(rows).items(), key=lambda entry: -entry[1].count)[:REFUSED_SHOWN]
+        refused = [{"integration": rows[pk], "refused": shown} for pk, shown in found]
+        return super().changelist_view(request, {"refused": refused, **(extra_context or {})})
 
     def may_replay(self, request: HttpRequest, event: WebhookEvent) -> bool:
         return event.status not in WebhookEvent.OPEN and self.may(request, Role.OPERATOR, event)

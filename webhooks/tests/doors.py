@@ -17,8 +17,8 @@ from granian.server.embed import Server
 from hospient.wsgi import application as wsgi_application
 from integrations.tests.loopback import wait_until
 from webhooks import views
-from webhooks.asgi import LeanDoor as Application
 from webhooks.ingest import Ingest
+from webhooks.rsgi import LeanDoor as Application
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 

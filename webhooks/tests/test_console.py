@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,10 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from hotels.models import Hotel, Membership, Role
-from integrations.models import Integration
+from integrations.models import Integration, IntegrationLog
 from integrations.services import registry
 from webhooks.models import WebhookEvent
-from webhooks.tests.conftest import Connect
+from webhooks.tests.conftest import SECRET, Connect
+from webhooks.tests.doors import ViewDoor, signed
+from webhooks.tests.test_ingest import BODY
+from webhooks.tests.test_secrets import active
 from webhooks.tests.vendor import Subscribing, Vendor
 
 pytestmark = pytest.mark.django_db
@@ -135,3 +139,42 @@ def test_vendor_without_subscriptions_says_what_to_do(
 ) -> None:
     page = reverse("admin:webhooks_subscription", args=[connect(provider="vendor").pk])
     assert "enter the address and the secret there by hand" in login(Role.MANAGER, hotel).get(page).text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_refused_at_the_door_is_shown_with_the_check_that_failed(
+    login: Callable[..., Client], connect: Connect, hotel: Hotel, other_hotel: Hotel
+) -> None:
+    wrong, off, foreign = connect(), connect(status="inactive"), connect(hotel=other_hotel)
+    door = ViewDoor()
+    for integration, secret in ((wrong, "wrong-secret-wrong-secret"), (off, SECRET), (foreign, "wrong-secret-wrong-secret")):
+        assert door.post(f"/api/webhooks/{integration.pk}", BODY, signed(BODY, secret)).status in (401, 403)
+    client = login(Role.VIEWER, hotel)
+    why = "1 × The signature does not match (signature_mismatch, body). If they are the vendor&#x27;s, check that the webhook secret"
+    closed = "1 × This integration is switched off, so nothing is stored (integration_inactive, body). Switch the integration on"
+    for address in (reverse("admin:index"), reverse(LIST)):
+        page = client.get(address).text
+        assert (page.count(why), page.count(closed)) == (1, 1)
+    assert why in client.get(reverse("admin:integrations_integration_change", args=[wrong.pk])).text
+    assert why not in client.get(f"{reverse(LIST)}?integration={off.pk}").text
+    assert door.post("/api/webhooks/health", b"", method="GET").json["refused_in_an_hour"] == 3
+    IntegrationLog.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    assert why not in client.get(reverse(LIST)).text
+
+
+def test_vendors_new_secret_is_taken_from_the_page_at_once_and_a_short_one_refused(
+    login: Callable[..., Client], connect: Connect, hotel: Hotel
+) -> None:
+    integration = connect()
+    address = reverse("admin:integrations_integration_webhook_secret", args=[integration.pk])
+    client = login(Role.MANAGER, hotel)
+    assert (
+        "a shorter secret can be guessed" in client.post(address, {"webhook_secret": "fifteen-letters", "at_once": "1"}, follow=True).text
+    )
+    assert active(integration) == {SECRET}
+    page = client.post(address, {"webhook_secret": "the-vendors-own-new-secret", "at_once": "1"}, follow=True).text
+    assert "the one before is refused" in page
+    assert "the-vendors-own-new-secret" not in page
+    assert active(integration) == {"the-vendors-own-new-secret"}
+    [made] = active(integration) if client.post(address, {"at_once": "1"}).status_code == 200 else [""]
+    assert len(bytes.fromhex(made)) == 32

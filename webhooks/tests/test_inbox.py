@@ -32,6 +32,7 @@ def put(integration: Integration, *events: dict[str, Any], verified_by: str = "b
             Row(
                 integration_id=integration.pk,
                 event_id=uuid.uuid4().hex,
+                delivery_key=uuid.uuid4().hex,
                 event_type=event.get("type", ""),
                 object_key=key or (f"refresh:{','.join(event['refresh'])}" if event.get("refresh") else ""),
                 verified_by=verified_by,

@@ -8,10 +8,15 @@ from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 
+from integrations.exceptions import SignatureMismatch, SignatureMissing
 from integrations.models import IntegrationLog
 from tests.threads import at_once
-from webhooks.limits import Limiter, Refusals, parse_rate
+from webhooks.exceptions import BodyUnreadable
+from webhooks.limits import Limiter, Sender, parse_rate
+from webhooks.refusals import Refusals
 from webhooks.tests.conftest import Connect
+
+VENDOR = Sender(1, "pms", "192.0.2.7")
 
 
 class Clock:
@@ -39,19 +44,17 @@ def shared() -> Iterator[LocMemCache]:
 def test_all_processes_together_admit_exactly_the_rate(shared: LocMemCache, clock: Clock, settings: Any, limit: int) -> None:
     settings.WEBHOOK_RATES = {"pms": f"{limit}/m"}
     processes = [Limiter(shared, clock) for _ in range(4)]
-    admitted = sum(processes[number % 4].spend(1, "pms")[0] for number in range(limit + 4 * 20))
+    admitted = sum(processes[number % 4].spend(VENDOR)[0] for number in range(limit + 4 * 20))
     assert admitted == limit
-    assert {process.closed_for(1, "pms") for process in processes} == {20}
-    assert processes[0].spend(1, "pms") == (0, 20)
+    assert processes[0].spend(VENDOR) == (0, 20)
     clock.now += 20
-    assert processes[0].closed_for(1, "pms") == 0
-    assert processes[0].spend(1, "pms", 5) == (min(limit, 5), 60)
+    assert processes[0].spend(VENDOR, 5) == (min(limit, 5), 60)
 
 
 def test_integrations_do_not_share_a_rate(shared: LocMemCache, clock: Clock, settings: Any) -> None:
     settings.WEBHOOK_RATES = {"pms": "1/m"}
     limiter = Limiter(shared, clock)
-    assert [limiter.spend(number, "pms")[0] for number in (1, 2, 1)] == [1, 1, 0]
+    assert [limiter.spend(VENDOR._replace(integration_id=number))[0] for number in (1, 2, 1)] == [1, 1, 0]
 
 
 def test_counter_is_asked_a_hundred_times_a_window_not_once_a_delivery(shared: LocMemCache, clock: Clock, settings: Any) -> None:
@@ -60,8 +63,8 @@ def test_counter_is_asked_a_hundred_times_a_window_not_once_a_delivery(shared: L
     incr = shared.incr
     shared.incr = lambda key, delta: taken.append(delta) or incr(key, delta)  # type: ignore[method-assign]
     limiter = Limiter(shared, clock)
-    assert sum(limiter.spend(1, "pms", 25)[0] for _ in range(40)) == 1000
-    assert taken == [10] * 100
+    assert sum(limiter.spend(VENDOR, 25)[0] for _ in range(40)) == 1000
+    assert sorted(taken) == [10] * 100 + [40] * 25
 
 
 def test_counter_that_fails_loses_no_delivery(clock: Clock, settings: Any) -> None:
@@ -71,18 +74,19 @@ def test_counter_that_fails_loses_no_delivery(clock: Clock, settings: Any) -> No
 
     settings.WEBHOOK_RATES = {"pms": "1/m"}
     limiter = Limiter(Down("down", {}), clock)
-    assert limiter.spend(1, "pms", 3)[0] == 3
+    assert limiter.spend(VENDOR, 3)[0] == 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_database_cache_counts_atomically_over_threads(clock: Clock, settings: Any) -> None:
     settings.WEBHOOK_RATES = {"pms": "50/m"}
-    cache.delete_many([f"webhooks:rate:77:{int(clock.now // 60)}"])
+    sender = VENDOR._replace(integration_id=77)
+    cache.delete_many([f"webhooks:rate:{key}:{int(clock.now // 60)}" for key in ("77", "77:192.0.2.7")])
     admitted: list[int] = []
 
     def process() -> None:
         limiter = Limiter(cache, clock)
-        admitted.append(sum(limiter.spend(77, "pms")[0] for _ in range(30)))
+        admitted.append(sum(limiter.spend(sender)[0] for _ in range(30)))
 
     assert at_once(4, process) == []
     assert sum(admitted) == 50
@@ -100,10 +104,10 @@ def test_refusals_cost_one_line_a_minute_over_all_processes(connect: Connect, sh
     first, second = Refusals(shared, clock), Refusals(shared, clock)
     for _ in range(500):
         for process in (first, second):
-            process.note(integration.pk, "signature_mismatch", "10.0.0.9")
+            process.note(integration.pk, SignatureMismatch(), "10.0.0.9", "body")
             if process.is_due:
                 process.write()
-    first.note(integration.pk, "signature_missing", "10.0.0.8")
+    first.note(integration.pk, SignatureMissing(), "10.0.0.8")
     line = IntegrationLog.objects.get()
     assert (line.error_code, line.records_failed, line.request_data) == ("signature_mismatch", 1, {"addresses": {"10.0.0.9": 1}})
     clock.now += 61
@@ -115,8 +119,8 @@ def test_refusals_cost_one_line_a_minute_over_all_processes(connect: Connect, sh
 
 
 @pytest.mark.django_db
-def test_addresses_of_a_flood_do_not_fill_the_memory(connect: Connect, shared: LocMemCache, clock: Clock) -> None:
+def test_addresses_and_reasons_of_a_flood_do_not_fill_the_memory(connect: Connect, shared: LocMemCache, clock: Clock) -> None:
     refusals = Refusals(shared, clock)
     for number in range(1000):
-        refusals.note(1, "signature_mismatch", f"10.0.{number // 256}.{number % 256}")
-    assert len(refusals._waiting[1].addresses) == 20
+        refusals.note(1, BodyUnreadable(f"Number {number} is wrong."), f"10.0.{number // 256}.{number % 256}")
+    assert (len(refusals._waiting[1].addresses), len(refusals._waiting[1].checks)) == (20, 51)

@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 from rest_framework.test import APIClient
 
+from hotels.models import Hotel, Role
 from integrations.exceptions import InvalidInput
 from integrations.models import Integration
 from integrations.services.setup import set_webhook_secret
+from integrations.tests.console import sign_in
 from webhooks.tests.conftest import SECRET, Connect
 from webhooks.tests.doors import LeanDoor, signed
 from webhooks.tests.test_ingest import BODY
@@ -79,9 +82,49 @@ def test_short_secret_is_refused_by_every_door(connect: Connect, monkeypatch: py
     integration = connect()
     with pytest.raises(InvalidInput, match="webhook_secret: Use between 16"):
         set_webhook_secret(integration, secret)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(secret + "\n"))
-    with pytest.raises(CommandError, match="webhook_secret: Use between 16"):
-        by_command(integration, "--stdin")
+    for flags in (["--stdin"], ["--stdin", "--now"], ["--stdin", "--dry-run"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(secret + "\n"))
+        with pytest.raises(CommandError, match="webhook_secret: Use between 16"):
+            by_command(integration, *flags)
+    assert active(integration) == {SECRET}
+
+
+@pytest.mark.django_db
+def test_dry_run_replaces_nothing(connect: Connect) -> None:
+    integration = connect()
+    by_command(integration, "--now", "--dry-run")
+    assert active(integration) == {SECRET}
+
+
+@pytest.mark.django_db
+def test_integration_is_neither_made_nor_changed_with_a_short_one(manager: APIClient, hotel: Hotel, connect: Connect) -> None:
+    integration = connect(config={"base_url": "https://vendor.example.com"})
+    body = {
+        "hotel_id": hotel.pk,
+        "integration_type": "pms",
+        "provider_name": "Generic REST",
+        "config": integration.config,
+        "credentials": {"api_key": "key-of-the-tests"},
+    }
+    for answer in (
+        manager.post("/api/integrations", body | {"webhook_secret": "fifteen-letters"}, format="json"),
+        manager.patch(f"/api/integrations/{integration.pk}", {"webhook_secret": "fifteen-letters"}, format="json"),
+        manager.patch(f"/api/integrations/{integration.pk}", {"webhook_secret": "a-secret-with-ümlauts"}, format="json"),
+    ):
+        assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (400, "webhook_secret")
+    assert (Integration.objects.count(), active(integration)) == (1, {SECRET})
+
+
+@pytest.mark.django_db
+def test_console_form_refuses_a_short_one_beside_its_field(connect: Connect, hotel: Hotel) -> None:
+    integration = connect(config={"base_url": "https://vendor.example.com"})
+    page = sign_in(Role.MANAGER, hotel).post(
+        reverse("admin:integrations_integration_settings", args=[integration.pk]),
+        {"provider_name": "Till", "environment": "production", "config.base_url": "https://vendor.example.com", "credentials.api_key": "key-of-the-tests", "sync_interval": "hourly",
+         "conflict_rule": "vendor_wins", "webhook_secret": "fifteen-letters"},
+    )  # fmt: skip
+    assert page.status_code == 200
+    assert "a shorter secret can be guessed" in page.text
     assert active(integration) == {SECRET}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from integrations.management.command import DONE, HospientCommand
-from integrations.services.setup import replace_webhook_secret
+from integrations.services.setup import check_webhook_secret, replace_webhook_secret
 
 
 class Command(HospientCommand):
@@ -21,11 +21,14 @@ class Command(HospientCommand):
     def run(self, *, integration_id: int, now: bool, stdin: bool, dry_run: bool, **options: Any) -> int:
         integration = self.integration(integration_id)
         before = "is refused from now on" if now else "passes for another day"
+        # "-" is too short for a secret, so that an empty line does not make one.
+        given = (sys.stdin.readline().strip() or "-") if stdin else ""
+        if given:
+            check_webhook_secret(given)
         if dry_run:
             self.show(f"Would replace the secret of {integration}; the one before {before}.", {"replaced": False})
             return DONE
-        # "-" is too short for a secret, so that an empty line does not make one.
-        made = replace_webhook_secret(integration, (sys.stdin.readline().strip() or "-") if stdin else "", at_once=now)
+        made = replace_webhook_secret(integration, given, at_once=now)
         if made:
             self.note(f"Enter this at the vendor, it is not shown again: {made}")
         self.show(f"Replaced; the one before {before}.", {"replaced": True, "webhook_secret": made or None})
