@@ -189,7 +189,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["hotels.api.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["hotels.api.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["integrations.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "hotels.api.lists.Pages",
     "DEFAULT_FILTER_BACKENDS": ["hotels.api.lists.FilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "hospient.openapi.AutoSchema",

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar, get_origin
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
+from integrations.decoding import unstorable
 from integrations.exceptions import RecordRejected
 from integrations.records import Record
 from integrations.security.cards import SHORTEST, is_id, without_cards
@@ -154,9 +155,9 @@ class Table:
             value = getattr(record, name)
             if value is not None and (not value.is_finite() or abs(value) >= beyond):
                 raise RecordRejected(f"{name} is not an amount that can be stored.")
-        if "\\u0000" in text or not _is_unicode(text):
+        if "\\u0000" in text or unstorable(text):
             for name, value in json.loads(text).items():
-                if why := unstorable(value):
+                if why := _unstorable(value):
                     raise RecordRejected(f"{name} holds {why}.")
 
 
@@ -172,25 +173,13 @@ def _beyond(column: models.DecimalField) -> Decimal:
     return Decimal(10) ** (column.max_digits - column.decimal_places) - Decimal(5).scaleb(-column.decimal_places - 1)
 
 
-def unstorable(value: Any) -> str:
+def _unstorable(value: Any) -> str:
     """Say what of a value a database cannot hold; empty if it can."""
     if isinstance(value, dict):
-        return next(filter(None, map(unstorable, (*value, *value.values()))), "")
+        return next(filter(None, map(_unstorable, (*value, *value.values()))), "")
     if isinstance(value, list):
-        return next(filter(None, map(unstorable, value)), "")
-    if isinstance(value, str):
-        if "\x00" in value:
-            return "a NUL character"
-        if not _is_unicode(value):
-            return "half a character (a lone surrogate)"
-    return ""
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
+        return next(filter(None, map(_unstorable, value)), "")
+    return unstorable(value) if isinstance(value, str) else ""
 
 
 # Both are made once for each record type and process.

@@ -4,19 +4,18 @@ Numbers with a fraction become `Decimal`, because they are money more often than
 later step fall over (two values for one key, NaN, a thousand brackets, a billion zeros), is refused here.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from urllib3 import HTTPHeaderDict
 
+from integrations.decoding import Decoder, Unreadable
 from integrations.exceptions import UnexpectedResponse
 
-MAX_EXPONENT = 40
-"""No amount has more digits. `int(Decimal("1e999999999"))` takes all memory there is."""
+_decoder = Decoder(keeps_odd=True)
+"""One odd number or text in a row must not cost the page: the readers of single values refuse it, with its field."""
 
 CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 """What a vendor may declare. Python knows more, and some of those are slow or decode to something else than text."""
@@ -48,16 +47,12 @@ class Response:
     @cached_property
     def _json(self) -> Any:
         try:
-            return json.loads(
-                self.content.decode(self._charset),
-                parse_float=_decimal,
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_refuse_duplicates,
-            )
-        except (ValueError, ArithmeticError, RecursionError) as error:
+            return _decoder.decode(self.content.decode(self._charset))
+        except (Unreadable, UnicodeDecodeError) as error:
+            reason = error.reason if isinstance(error, Unreadable) else "is not JSON"
             kind = self.headers.get("Content-Type", "without a content type")
             raise UnexpectedResponse(
-                f"{self.provider or 'The vendor'} answered with something that is not JSON ({kind[:60]}).",
+                f"{self.provider or 'The vendor'} answered with something that {reason} ({kind[:60]}).",
                 provider=self.provider,
                 operation=self.operation,
                 status=self.status,
@@ -68,21 +63,3 @@ class Response:
     def _charset(self) -> str:
         declared = self.headers.get("Content-Type", "").lower().rpartition("charset=")[2].strip(' "')
         return declared if declared in CHARSETS else "utf-8-sig"
-
-
-def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
-    if abs(number.adjusted()) > MAX_EXPONENT:
-        raise ValueError("a number out of any range")
-    return number
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("a key with two values")
-    return record
