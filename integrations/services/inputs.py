@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from integrations.decoding import unstorable
 from integrations.exceptions import InvalidInput
-from integrations.security.cards import without_cards
+from integrations.security.kept import keepable
 
 CENT = Decimal("0.01")
 """Sums may differ by this much: tills round each line."""
@@ -43,7 +43,7 @@ class Input(BaseModel):
             return value
         if what := unstorable(value):
             raise ValueError(f"The text has {what}. Remove it.")
-        return without_cards(value, info.field_name or "")
+        return keepable(value, info.field_name or "")
 
 
 I = TypeVar("I", bound=Input)  # noqa: E741

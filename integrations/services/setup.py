@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from hotels.models import Hotel
 from integrations.exceptions import EgressBlocked, InvalidInput
 from integrations.models import Integration, IntegrationStatus, IntegrationType, OperationType, WebhookSecret
-from integrations.security.cards import without_cards
 from integrations.security.egress import Egress
+from integrations.security.kept import keepable
 from integrations.services import registry, tokens
 from integrations.services.base import Provider
 from integrations.services.connect import LogBook, connected, read_fields, unused_config
@@ -109,15 +109,15 @@ def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[
         value = given(name, "")
         if not isinstance(value, str) or len(value) > limit or "\x00" in value:
             errors[name] = f"Send a text of at most {limit} characters."
-        setattr(integration, name, without_cards(value, name))
+        setattr(integration, name, keepable(value, name))
     kind = given("integration_type", "")
     if kind not in IntegrationType.values:
         errors["integration_type"] = f"Use one of: {', '.join(IntegrationType.values)}."
     if not integration.provider_name and not data.get("provider"):
         errors["provider_name"] = "Name the vendor, for example Square POS."
     integration.integration_type = kind
-    integration.config = without_cards(given("config", {}))
-    integration.sync_settings = without_cards(given("sync_settings", {}))
+    integration.config = keepable(given("config", {}), names_secrets=False)
+    integration.sync_settings = keepable(given("sync_settings", {}), names_secrets=False)
     integration.webhook_url = _url(given("webhook_url", ""), errors)
     integration.environment = given("environment", "production")
     if not isinstance(integration.environment, str):

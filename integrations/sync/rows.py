@@ -19,7 +19,8 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from integrations.decoding import unstorable
 from integrations.exceptions import RecordRejected
 from integrations.records import Record
-from integrations.security.cards import SHORTEST, is_id, without_cards
+from integrations.security.kept import SHORTEST, keepable
+from integrations.security.keys import kind_of
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.bulk import JSONText
 
@@ -65,17 +66,17 @@ def as_stored(column: models.Field, value: Any) -> Any:
 @lru_cache
 def _may_hold_cards(kind: type[Record]) -> tuple[str, ...]:
     """Return the fields of a sort of record that people write in, or vendors nest things in."""
-    return tuple(f.name for f in fields(kind) if not is_id(f.name) and (f.type is str or get_origin(f.type) in (Mapping, tuple)))
+    return tuple(f.name for f in fields(kind) if not kind_of(f.name).is_id and (f.type is str or get_origin(f.type) in (Mapping, tuple)))
 
 
-def without_card_data(record: R) -> R:
+def keepable_record(record: R) -> R:
     """Return the record as it may be kept: the same object, nearly always."""
     changes: dict[str, Any] = {}
     for name in _may_hold_cards(type(record)):
         value = getattr(record, name)
         if value and not (isinstance(value, str) and len(value) < SHORTEST):
             is_children = isinstance(value, tuple) and isinstance(value[0], Record)
-            kept = tuple(map(without_card_data, value)) if is_children else without_cards(value, name)
+            kept = tuple(map(keepable_record, value)) if is_children else keepable(value, name)
             if kept != value:
                 changes[name] = kept
     return replace(record, **changes) if changes else record
