@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from hospient.errors import json_error
+from integrations.security.kept import mask_shapes
 from integrations.transport import correlation
 
 PARTS = "Send it in parts."
@@ -21,7 +22,8 @@ class CorrelationMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         offered = request.headers.get("X-Request-Id", "")
-        with correlation.bind(offered if _ACCEPTABLE.match(offered) else "") as correlation_id:
+        is_fit = _ACCEPTABLE.match(offered) and mask_shapes(offered) == offered
+        with correlation.bind(offered if is_fit else "") as correlation_id:
             request.correlation_id = correlation_id
             response = self.get_response(request)
             response["X-Request-Id"] = correlation_id

@@ -148,14 +148,21 @@ class Kind(NamedTuple):
     is_id: bool = False
     """Stays as it is, whatever it looks like."""
 
+    @property
+    def is_hidden(self) -> bool:
+        """Say whether it is not shown."""
+        return self.is_secret or self.is_personal or self.is_code
+
 
 _declared: set[str] = set()
+_EVERYDAY = frozenset(["", "name", "title", "id", "text", "value", "message", "description", "number"])
 
 
 def declare_personal(names: Iterable[str]) -> None:
-    """Take names for personal that vendors declare: `informationLines` says nothing to us."""
-    _declared.update(map(_plain, names))
-    kind_of.cache_clear()
+    """Take names for personal that a vendor or a hotel declares: `informationLines` says nothing to us. Everyday words are not taken."""
+    if new := set(map(_plain, names)) - _declared - _EVERYDAY:
+        _declared.update(new)
+        kind_of.cache_clear()
 
 
 def _plain(name: str) -> str:

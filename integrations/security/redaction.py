@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from integrations.security.cards import mask_cards, mask_field
@@ -51,16 +51,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\
 _NOTHING = known_secrets(())
 
 
-class _Key(NamedTuple):
-    shown: str
-    is_hidden: bool
-    kind: Kind
-
-
 @lru_cache(maxsize=4096)
-def _key(name: str) -> _Key:
-    kind = kind_of(name)
-    return _Key(_clean(name[:200], _NOTHING), kind.is_secret or kind.is_personal or kind.is_code, kind)
+def _shown_name(name: str) -> str:
+    return _clean(name[:200], _NOTHING)
 
 
 # --- the doors -----------------------------------------------------------------------------------------------------------------
@@ -76,7 +69,7 @@ def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
     known = known_secrets(tuple(secrets))
     address, mark, query = url.partition("?")
     shown = [
-        (_key(name).shown, REDACTED if value and _key(name).is_hidden else _clean(value, known))
+        (_shown_name(name), REDACTED if value and kind_of(name).is_hidden else _clean(value, known, kind_of(name)))
         for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=None)
     ]
     return _clean(address, known) + mark + urlencode(shown, safe="[]:/,…")
@@ -88,10 +81,11 @@ def mask_headers(headers: Mapping[str, str], secrets: Iterable[str] = ()) -> dic
     known = known_secrets(secrets)
     shown: dict[str, str] = {}
     for name, value in headers.items():
-        if _key(name).is_hidden:
-            shown[_key(name).shown] = REDACTED
+        kind, shown_name = kind_of(name), _shown_name(name)
+        if kind.is_hidden:
+            shown[shown_name] = REDACTED
         else:
-            shown[_key(name).shown] = redact_url(value, secrets) if "://" in value else _clean(value[:MARGIN], known)[:200]
+            shown[shown_name] = redact_url(value, secrets) if "://" in value else _clean(value[:MARGIN], known, kind)[:200]
     return shown
 
 
@@ -148,15 +142,16 @@ class _Copier:
         return self._text(str(value), key)
 
     def _mapping(self, value: Mapping[Any, Any], parent: str, about_person: bool, depth: int) -> dict[str, Any]:
-        rows = [(_key(str(name)), telling_name(name, parent, value), item) for name, item in islice(value.items(), MAX_KEYS)]
-        about_person = about_person or any(key.kind.is_personal for key, _, _ in rows)
+        rows = [(str(name), telling_name(name, parent, value), item) for name, item in islice(value.items(), MAX_KEYS)]
+        about_person = about_person or any(kind_of(name).is_personal for name, _, _ in rows)
         copy: dict[str, Any] = {}
-        for key, telling, item in rows:
-            is_hidden = key.is_hidden or _key(telling).is_hidden or (key.kind.is_name and about_person)
+        for name, telling, item in rows:
+            kind = kind_of(name)
+            is_hidden = kind.is_hidden or kind_of(telling).is_hidden or (kind.is_name and about_person)
             if is_hidden and item and item is not True:
-                copy[key.shown] = REDACTED
+                copy[_shown_name(name)] = REDACTED
             else:
-                copy[key.shown] = self.copy(item, telling, about_person or key.kind.is_person, depth + 1)
+                copy[_shown_name(name)] = self.copy(item, telling, about_person or kind.is_person, depth + 1)
         if len(value) > MAX_KEYS:
             copy["…"] = f"… {len(value) - MAX_KEYS} more"
         return copy

@@ -4,6 +4,7 @@ Numbers with a fraction become `Decimal`, because they are money more often than
 later step fall over (two values for one key, NaN, a thousand brackets, a billion zeros), is refused here.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,10 @@ from urllib3 import HTTPHeaderDict
 
 from integrations.decoding import Decoder, Unreadable
 from integrations.exceptions import UnexpectedResponse
+from integrations.security.kept import known_secrets
 
+_SHORTEST = 8
+"""A shorter secret may stand in a record by chance."""
 _decoder = Decoder(keeps_odd=True)
 """One odd number or text in a row must not cost the page: the readers of single values refuse it, with its field."""
 
@@ -30,6 +34,8 @@ class Response:
     url: str = ""
     provider: str = ""
     operation: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Ours, which an answer may repeat: what providers read has none of them."""
     maybe_done: bool = False
     """The call was a write that may not be repeated: should the answer be unreadable, the vendor has acted all the same."""
 
@@ -47,7 +53,8 @@ class Response:
     @cached_property
     def _json(self) -> Any:
         try:
-            return _decoder.decode(self.content.decode(self._charset))
+            text = self.content.decode(self._charset)
+            value = _decoder.decode(text)
         except (Unreadable, UnicodeDecodeError) as error:
             reason = error.reason if isinstance(error, Unreadable) else "is not JSON"
             kind = self.headers.get("Content-Type", "without a content type")
@@ -58,6 +65,8 @@ class Response:
                 status=self.status,
                 maybe_done=self.maybe_done,
             ) from error
+        repeated = [secret for secret in self.secrets if len(secret) >= _SHORTEST and (secret in text or json.dumps(secret)[1:-1] in text)]
+        return known_secrets(tuple(repeated)).hide_in(value) if repeated else value
 
     @property
     def _charset(self) -> str:
