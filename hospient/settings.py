@@ -76,7 +76,7 @@ MIDDLEWARE = [
     "hospient.middleware.CorrelationMiddleware",
     "hospient.middleware.ContentPolicyMiddleware",
     "hospient.middleware.ApiPathMiddleware",
-    "hospient.middleware.ApiSizeMiddleware",
+    "hospient.middleware.SizeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
