@@ -8,17 +8,14 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from integrations.security.cards import LIKELY_NUMBER, REDACTED, mask_cards, mask_field
+from integrations.security.cards import LIKELY_NUMBER, REDACTED, SHORTEST, mask_cards, mask_field
 from integrations.security.keys import Kind, kind_of, telling_name
-
-SHORTEST = 7
-"""No shorter text holds anything of the kind, unless its key says so: `cvv 123`."""
 
 # --- by shape ------------------------------------------------------------------------------------------------------------------
 
@@ -48,12 +45,20 @@ TOKENS = (
 )
 
 
-def mask_shapes(text: str, shapes: tuple[Shape, ...] = TOKENS) -> str:
-    lower = text.lower()
-    for shape in shapes:
-        if any(trigger in lower for trigger in shape.triggers):
+def mask_shapes(text: str, shapes: Sequence[Shape] = TOKENS) -> str:
+    if shapes and len(text) >= _SHORTEST_TOKEN:
+        for shape in _possible(text, shapes):
             text = shape.pattern.sub(shape.replacement, text)
     return text
+
+
+def _possible(text: str, shapes: Sequence[Shape]) -> list[Shape]:
+    lower = text.lower()
+    return [shape for shape in shapes if any(trigger in lower for trigger in shape.triggers)]
+
+
+_SHORTEST_TOKEN = 6
+"""`://:@`"""
 
 
 # --- by known value ------------------------------------------------------------------------------------------------------------
@@ -138,14 +143,14 @@ def keepable(value: Any, key: str = "", *, names_secrets: bool = True) -> Any:
     return value
 
 
-def _text(text: str, kind: Kind, names_secrets: bool = True) -> str:
+def _text(text: str, kind: Kind, names_secrets: bool = True, shapes: Sequence[Shape] = TOKENS) -> str:
     if kind.is_token and names_secrets:
         return REDACTED if text else text
     if len(text) < SHORTEST and not kind.is_code:
         return text
     if text[0] in "{[":
         text = keepable_json(text)  # JSON within JSON
-    return mask_shapes(mask_field(text, kind))
+    return mask_shapes(mask_field(text, kind), shapes)
 
 
 # --- the text of JSON ----------------------------------------------------------------------------------------------------------
@@ -160,12 +165,17 @@ _SUSPECT_WORDS = (
 _USER_IN_URL = re.compile(r"://[^\s/@\"]{1,300}@")
 
 
+def _read(written: str) -> str:
+    return json.loads(written, strict=False) if "\\" in written else written[1:-1]
+
+
 def keepable_json(text: str) -> str:
     """Return what may be stored of the text of a JSON document; all else stays byte for byte what was sent."""
     lower = text.lower()
     is_suspect = LIKELY_NUMBER.search(text) or any(word in lower for word in _SUSPECT_WORDS)
     if not (is_suspect or ("@" in text and _USER_IN_URL.search(text))):
         return text  # as nearly all
+    shapes = _possible(text, TOKENS)  # of which a single text can hold one
     shown: list[str] = []
     done = 0
     stack: list[tuple[str, dict[str, str]]] = []
@@ -180,20 +190,20 @@ def keepable_json(text: str) -> str:
                 key, siblings = stack.pop()
             continue
         if token["colon"]:
-            name = json.loads(token["string"], strict=False)
+            name = _read(token["string"])
             key = telling_name(name, stack[-1][0] if stack else "", siblings)
             masked, colon = mask_cards(name), token["colon"]
             new = written if masked == name else json.dumps(masked, ensure_ascii=False) + colon
             said_by = name
         elif token["string"]:
-            value = json.loads(written, strict=False)
+            value = _read(written)
             if key:
                 siblings[said_by] = value
-            masked = _text(value, kind_of(key))
+            masked = _text(value, kind_of(key), shapes=shapes)
             new = written if masked == value else json.dumps(masked, ensure_ascii=False)
         else:
             kind = kind_of(key)
-            masked = _text(written, kind) if kind.is_code or kind.is_token or len(written) >= 12 else written
+            masked = _text(written, kind, shapes=shapes) if kind.is_code or kind.is_token or len(written) >= 12 else written
             new = written if masked == written else f'"{masked}"'
         if new != written:
             shown += [text[done : token.start()], new]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 # --- secrets and persons: in lower case without punctuation --------------------------------------------------------------------
 
 _TOKEN = re.compile(
-    r"token|secret|passw|passphrase|(api|app|access|private|signing|encryption|subscription|master|account|client)key$"
+    r"token|secret(?!ar)|passw|passphrase|(api|app|access|private|signing|encryption|subscription|master|account|client)key$"
     r"|authorization$|setcookie|^cookies?$|credential|bearer|assertion|^jwt$|sessionid$"
 )
 _SECRET = re.compile(
@@ -200,11 +200,16 @@ def _by_words(name: str) -> tuple[bool, bool, bool]:
     return False, is_card and not is_id, is_id
 
 
+@lru_cache(maxsize=4096)
+def _is_bare(name: str) -> bool:
+    return re.sub(r"[^a-z]", "", name[:200].lower()) in _BARE
+
+
 def telling_name(name: Any, parent: str, siblings: Mapping[Any, Any]) -> str:
     """Return the name that tells: of `{"card": {"number"}}` and `{"name": "CVV", "value"}` it is not the key's own."""
-    plain = re.sub(r"[^a-z]", "", str(name).lower())
-    if plain not in _BARE:
-        return str(name)
+    name = str(name)
+    if not _is_bare(name):
+        return name
     for said_by in ("name", "key", "field", "label", "dataElement", "elementName", "type"):
         if isinstance(said := siblings.get(said_by), str) and any(kind_of(said)):
             return f"{said} number" if kind_of(said).is_card else said
