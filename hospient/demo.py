@@ -1,12 +1,13 @@
 """The environment of the demo: keys and addresses made once and kept in `.env`, so that every later command sees the same.
 
-Used by manage.py before the settings are read; knows nothing of Django.
+Used by manage.py before the settings are read; reads none of them.
 """
 
-import base64
 import os
 import secrets
 from pathlib import Path
+
+from integrations.security import keyring
 
 MARK = "HOSPIENT_DEMO"
 
@@ -15,17 +16,17 @@ def prepare(folder: Path) -> None:
     """Write `.env` if there is none. Exits with a sentence if there is one that is not the demo's: it would write into your hotels."""
     path = folder / ".env"
     if not path.exists() and "DATABASE_URL" not in os.environ:
-        key = base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
-        path.write_text(
+        text = (
             "# Written by `manage.py demo`. Delete this file and var/ to start anew.\n"
             f"{MARK}=1\n"
             f"SECRET_KEY={secrets.token_urlsafe(50)}\n"
-            f"ENCRYPTION_KEY=demo:{key}\n"
+            f"ENCRYPTION_KEY={keyring.new_entry()}\n"
             f"DEMO_PASSWORD={secrets.token_urlsafe(9)}\n"
             "# The simulated vendors live on this machine; outside of a demo no integration may call it.\n"
             "EGRESS_ALLOW=127.0.0.0/8\n"
         )
-        path.chmod(0o600)
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(text)
     elif path.exists() and f"{MARK}=1" not in path.read_text() and os.environ.get(MARK) != "1":
         raise SystemExit(
             "This folder is set up for real hotels (.env), and the demo would write into their database. "

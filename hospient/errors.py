@@ -3,6 +3,8 @@
 import sys
 from http import HTTPStatus
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
@@ -20,14 +22,29 @@ def json_error(status: HTTPStatus, code: str, detail: str, attr: str | None = No
     return JsonResponse(body, status=status)
 
 
+def refused(request: HttpRequest, status: HTTPStatus, code: str, detail: str, attr: str | None = None, hint: str = "") -> HttpResponse:
+    """Answer what cannot be taken, in words: JSON under /api, a page elsewhere."""
+    if _is_api(request):
+        return json_error(status, code, detail, attr, hint)
+    return HttpResponse(loader.render_to_string("refused.html", {"detail": detail, "hint": hint}), status=status)
+
+
+def body_too_large(request: HttpRequest) -> HttpResponse:
+    sentence = f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20:g} MiB."
+    return refused(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", sentence, hint="Send it in parts.")
+
+
 def _is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return json_error(HTTPStatus.BAD_REQUEST, "bad_request", "The request cannot be understood.")
-    return defaults.bad_request(request, exception)
+    if isinstance(exception, RequestDataTooBig):
+        return body_too_large(request)
+    if isinstance(exception, TooManyFieldsSent):
+        sentence = f"There are more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,} fields in the form."
+        return refused(request, HTTPStatus.BAD_REQUEST, "too_large", sentence, hint="Send it in parts.")
+    return refused(request, HTTPStatus.BAD_REQUEST, "bad_request", "The request cannot be understood.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

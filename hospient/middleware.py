@@ -7,10 +7,9 @@ from http import HTTPStatus
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from hospient.errors import json_error
+from hospient.errors import body_too_large, refused
+from integrations.security.kept import keepable, mask_shapes
 from integrations.transport import correlation
-
-PARTS = "Send it in parts."
 
 _ACCEPTABLE = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
@@ -21,7 +20,8 @@ class CorrelationMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         offered = request.headers.get("X-Request-Id", "")
-        with correlation.bind(offered if _ACCEPTABLE.match(offered) else "") as correlation_id:
+        is_fit = _ACCEPTABLE.match(offered) and mask_shapes(offered) == offered
+        with correlation.bind(offered if is_fit else "") as correlation_id:
             request.correlation_id = correlation_id
             response = self.get_response(request)
             response["X-Request-Id"] = correlation_id
@@ -40,40 +40,38 @@ class ApiPathMiddleware:
         return self.get_response(request)
 
 
-class ApiSizeMiddleware:
-    """Refuses what no request to the API needs, before anything reads it. The webhook door has limits of its own."""
+class SizeMiddleware:
+    """Refuses what no request to API or console needs, before anything reads it. The webhook door has limits of its own."""
 
     MAX_PARAMETERS = 100
     MAX_PARAMETER = 2_000
+    CHARSETS = ("utf-8", "utf8", "us-ascii")
+    """Python knows more, and some of those unpack or compute."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        is_api = request.path_info.startswith("/api/") and not request.path_info.startswith("/api/webhooks/")
-        if is_api and (refusal := self._refusal(request)):
-            return refusal
-        return self.get_response(request)
+        is_webhook = request.path_info.startswith("/api/webhooks/")
+        return (None if is_webhook else self._refusal(request)) or self.get_response(request)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         charset = request.content_params.get("charset", "utf-8").lower()
-        if charset not in ("utf-8", "utf8", "us-ascii"):
-            sentence = f"The body is declared as {charset[:40]}. Send it in UTF-8."
-            return json_error(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence)
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if charset not in self.CHARSETS:
+            sentence = f"The body is declared as {charset[:40]}."
+            return refused(request, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", sentence, hint="Send it in UTF-8.")
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > limit):
-            return json_error(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"The body is larger than {limit / 2**20:g} MiB.", hint=PARTS
-            )
+        if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE):
+            return body_too_large(request)
         query = request.META.get("QUERY_STRING", "")
         if query.count("&") + query.count(";") >= self.MAX_PARAMETERS:
             sentence = f"There are more than {self.MAX_PARAMETERS} parameters in the address."
-            return json_error(HTTPStatus.BAD_REQUEST, "too_large", sentence, "query", "Leave out what is no filter of this list.")
+            return refused(request, HTTPStatus.BAD_REQUEST, "too_large", sentence, "query", "Leave out what is no filter of this list.")
         for part in query.split("&"):
             if len(part) > self.MAX_PARAMETER:
                 sentence = f"The parameter is longer than {self.MAX_PARAMETER:,} characters."
-                return json_error(HTTPStatus.BAD_REQUEST, "too_large", sentence, part.partition("=")[0][:100], "Shorten it.")
+                name = keepable(part.partition("=")[0][:100])
+                return refused(request, HTTPStatus.BAD_REQUEST, "too_large", sentence, name, "Shorten it.")
         return None
 
 

@@ -1,5 +1,6 @@
 """All settings, read from the environment. `.env.example` lists the variables with their defaults."""
 
+import secrets
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+
+from integrations.security import keyring
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -19,11 +22,18 @@ TESTING = "pytest" in sys.modules
 PUBLIC_URL = env("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 
 # --- secrets -------------------------------------------------------------------------------------------------------------------
-# `manage.py demo` writes its own keys to var/; a server without keys refuses to start (hospient/checks.py and below).
+# `manage.py demo` makes its own keys. A server without keys, or with keys that protect nothing, refuses to start.
+
+# Commands that need no keys may run without them.
+KEYLESS = TESTING or sys.argv[1:2] in (["demo"], ["collectstatic"], ["makemigrations"], ["help"], ["--help"], ["spectacular"])
+MAKES_KEYS = sys.argv[1:2] == ["rotate_keys"] and "--new-key" in sys.argv
+"""Then it does not matter which there are: it is what one runs because they are missing or bad."""
 
 
-def _secret(name: str, minimum: int) -> str:
+def _secret(name: str, minimum: int, throwaway: str) -> str:
     value = env.str(name, "")
+    if MAKES_KEYS or (KEYLESS and not value):
+        return throwaway
     if len(value) < minimum or value.lower().startswith(("change", "your-", "django-insecure")):
         raise ImproperlyConfigured(
             f"{name} is missing, a default, or shorter than {minimum} characters. Set it in the environment or in .env; "
@@ -32,25 +42,9 @@ def _secret(name: str, minimum: int) -> str:
     return value
 
 
-# Commands that make keys or need none may run without them.
-KEYLESS = TESTING or sys.argv[1:2] in (
-    ["demo"],
-    ["rotate_keys"],
-    ["collectstatic"],
-    ["makemigrations"],
-    ["help"],
-    ["--help"],
-    ["spectacular"],
-)
-if KEYLESS and not env.str("SECRET_KEY", ""):
-    import base64
-    import secrets
-
-    SECRET_KEY = secrets.token_urlsafe(50)
-    ENCRYPTION_KEY = "throwaway:" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode()
-else:
-    SECRET_KEY = _secret("SECRET_KEY", 50)
-    ENCRYPTION_KEY = _secret("ENCRYPTION_KEY", 64)
+SECRET_KEY = _secret("SECRET_KEY", 50, secrets.token_urlsafe(50))
+ENCRYPTION_KEY = _secret("ENCRYPTION_KEY", 64, keyring.new_entry())
+keyring.parse_ring(ENCRYPTION_KEY, other_key=SECRET_KEY)
 
 # --- applications --------------------------------------------------------------------------------------------------------------
 
@@ -83,7 +77,7 @@ MIDDLEWARE = [
     "hospient.middleware.CorrelationMiddleware",
     "hospient.middleware.ContentPolicyMiddleware",
     "hospient.middleware.ApiPathMiddleware",
-    "hospient.middleware.ApiSizeMiddleware",
+    "hospient.middleware.SizeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -118,7 +112,7 @@ TEMPLATES = [
 
 # --- database ------------------------------------------------------------------------------------------------------------------
 
-VAR_DIR.mkdir(exist_ok=True)
+VAR_DIR.mkdir(mode=0o700, exist_ok=True)
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'hospient.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # WAL lets readers go on while one writes; an immediate transaction waits for the lock instead of failing in the middle.
@@ -200,7 +194,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["hotels.api.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["hotels.api.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["integrations.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "hotels.api.lists.Pages",
     "DEFAULT_FILTER_BACKENDS": ["hotels.api.lists.FilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "hospient.openapi.AutoSchema",

@@ -15,6 +15,7 @@ from operator import attrgetter
 from types import GenericAlias, UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
+from integrations.decoding import unstorable
 from integrations.exceptions import RecordRejected
 from integrations.records import Record
 from integrations.security.redaction import redact_text
@@ -188,13 +189,8 @@ def text(value: Any, name: str) -> str:
         return ""
     if not isinstance(value, str):
         return str(value).lower() if isinstance(value, bool) else _digits(value, name, "a text")
-    if "\x00" in value:
-        refuse(name, value, "a text with a NUL character")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            refuse(name, value, "a text with half a character (a lone surrogate)")
+    if what := unstorable(value):
+        refuse(name, value, f"a text with {what}")
     return value
 
 

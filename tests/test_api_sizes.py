@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -10,8 +11,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from hospient.logs import ContextFilter, RedactingFormatter
+from hotels.models import Hotel
 from integrations.services.inputs import RequestInput, read
+from integrations.tests.test_api_tenancy import ALL
 from tests.faults.abuse_api import attacks
+from webhooks.tests.doors import ViewDoor
 
 pytestmark = pytest.mark.django_db
 BODIES = {
@@ -93,6 +97,7 @@ def test_process_logs_pass_redaction() -> None:
 
 
 def test_the_attacks_meet_words_over_http(live_server, caller: Client) -> None:
+    Hotel.objects.create(name="Miramar", slug="miramar")
     token = caller.defaults["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
     failed = [(name, detail) for name, ok, detail in attacks(live_server.url, token) if not ok]
     assert failed == []
@@ -104,3 +109,111 @@ def test_the_inputs_of_the_api_keep_no_card_and_every_id() -> None:
     )
     assert given.message == "card 411111…1111 exp 12/27"
     assert (given.room_number, given.guest_id) == ("4111111111111111", "4111111111111111")
+
+
+LARGE = b"x=" + b"y" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+WRITES = [(route, method) for route in ALL for method in route.methods if method != "get"]
+
+
+def answers(caller: Client, body: bytes, kind: str, query: str = "") -> list[tuple[str, Any]]:
+    """Send a body to every address of the API that takes one."""
+    ids = {name: 1 for route, _ in WRITES for name in route.ids}
+    return [
+        (f"{method} {route}", caller.generic(method.upper(), route.fill(ids) + query, body, content_type=kind)) for route, method in WRITES
+    ]
+
+
+ATTACKS: dict[str, tuple[bytes, str, str, int]] = {
+    "a body of 2.5 MiB": (LARGE, "application/json", "", 413),
+    "a form of 2.5 MiB": (LARGE, "application/x-www-form-urlencoded", "", 413),
+    "files of 2.5 MiB": (LARGE, "multipart/form-data; boundary=x", "", 413),
+    "5,000 parameters": (b"{}", "application/json", "?" + "&".join(f"a{n}=1" for n in range(5000)), 400),
+    "a parameter of 10 kB": (b"{}", "application/json", "?name=" + "x" * 10_000, 400),
+    "a charset that unpacks": (b"{}", "application/json; charset=zlib", "", 415),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_address_refuses_it_before_anything_else(caller: Client, name: str) -> None:
+    *sent, status = ATTACKS[name]
+    seen = answers(caller, *sent)
+    assert len(seen) > 20
+    for where, answer in seen:
+        if not where.startswith("post api/webhooks/"):  # its own limits
+            assert_refused(answer, status)
+        else:
+            assert_refused(answer)
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", ""]
+)
+def test_every_address_takes_json_and_says_so(caller: Client, kind: str) -> None:
+    for where, answer in answers(caller, b"<a/>", kind):
+        assert answer.status_code < 500, where
+        if answer.status_code >= 400:
+            assert_refused(answer)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_no_address_falls_over_an_odd_body(caller: Client, name: str) -> None:
+    for where, answer in answers(caller, BODIES[name], "application/json"):
+        assert answer.status_code < 500, where
+        if answer.status_code >= 400:
+            assert_refused(answer)
+
+
+@pytest.mark.parametrize("charset", ["zlib", "hex", "utf-16", "rot13", "x" * 500])
+@pytest.mark.parametrize("address", ["/api/integrations?provider=a", "/admin/login/?next=/admin/"])
+def test_a_charset_that_is_no_text_is_refused_and_not_computed_with(db: None, address: str, charset: str) -> None:
+    answer = ViewDoor().post(address, b"a=1", {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"})
+    assert (answer.status, b"Send it in UTF-8." in answer.body) == (415, True)
+
+
+class TestConsole:
+    """The same at the console, as a page in words."""
+
+    @pytest.fixture
+    def staff(self, db: None) -> Client:
+        Hotel.objects.create(name="Miramar", slug="miramar")
+        client = Client(raise_request_exception=False)
+        client.force_login(User.objects.create_superuser("root"))
+        return client
+
+    @pytest.mark.parametrize(
+        "address", ["/admin/login/", "/admin/integrations/integration/add/?provider=generic_rest&kind=pos", "/admin/hotels/hotel/add/"]
+    )
+    @pytest.mark.parametrize(
+        ("body", "kind", "status", "said"),
+        [
+            (LARGE, "application/x-www-form-urlencoded", 413, "2.5 MiB"),
+            (LARGE, "multipart/form-data; boundary=x", 413, "2.5 MiB"),
+            (b"&".join(b"a%d=1" % n for n in range(5000)), "application/x-www-form-urlencoded", 400, "1,000 fields"),
+            (b"not parts", "multipart/form-data", 400, "cannot be understood"),
+        ],
+    )
+    def test_a_form_that_asks_too_much(self, staff: Client, address: str, body: bytes, kind: str, status: int, said: str) -> None:
+        answer = staff.generic("POST", address, body, content_type=kind)
+        assert (answer.status_code, said in answer.content.decode()) == (status, True)
+        assert "Nothing was changed." in answer.content.decode()
+
+    @pytest.mark.parametrize("query", ["&".join(f"a{n}=1" for n in range(5000)), "q=" + "x" * 10_000])
+    @pytest.mark.parametrize("address", ["/admin/", "/admin/hotels/guest/", "/admin/integrations/integrationlog/"])
+    def test_an_address_that_asks_too_much(self, staff: Client, address: str, query: str) -> None:
+        answer = staff.get(f"{address}?{query}")
+        assert answer.status_code == 400
+        assert "Nothing was changed." in answer.content.decode()
+
+    @pytest.mark.parametrize("typed", ["\x00", "x" * 50_000, "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"), "[" * 100_000])
+    def test_a_field_that_holds_too_much_is_named_on_the_form(self, staff: Client, typed: str) -> None:
+        hotel = Hotel.objects.get()
+        form = {
+            "hotel": hotel.pk,
+            "provider_name": typed,
+            "config.base_url": typed,
+            "config.endpoints": f"a = {typed}",
+            "environment": "production",
+        }
+        answer = staff.post("/admin/integrations/integration/add/?provider=generic_rest&kind=pos", form)
+        assert answer.status_code == 200
+        assert answer.context["form"].errors

@@ -10,12 +10,14 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
+from integrations.security import keyring
+
 PRODUCTION = {
     "PATH": os.environ["PATH"],
     "PUBLIC_URL": "https://hospient.example.com",
     "ALLOWED_HOSTS": "hospient.example.com",
     "SECRET_KEY": "kJ4-vQ8_zT1.wN6~" * 4,
-    "ENCRYPTION_KEY": "2026-11:" + "QUJD" * 21 + "QQ==",
+    "ENCRYPTION_KEY": keyring.new_entry(),
 }
 
 
@@ -38,6 +40,22 @@ def test_the_server_does_not_start_on_a_bad_key(name: str, value: str) -> None:
     assert refused.returncode != 0
     assert name in refused.stderr
     assert not value or value not in refused.stderr
+
+
+def test_a_worker_with_a_broken_ring_ends_with_a_sentence() -> None:
+    refused = manage("worker", **(PRODUCTION | {"ENCRYPTION_KEY": f"a:{'A' * 86}"}))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("ENCRYPTION_KEY, entry 1: the key is not random")
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", [{}, {"SECRET_KEY": PRODUCTION["SECRET_KEY"]}, {"ENCRYPTION_KEY": "broken" * 20}])
+def test_the_command_that_a_missing_key_names_makes_keys_that_serve(given: dict[str, str]) -> None:
+    bare = {name: value for name, value in PRODUCTION.items() if not name.endswith("_KEY")} | given
+    refused = manage("check", **bare)
+    assert "python manage.py rotate_keys --new-key" in refused.stderr
+    made = dict(line.split("=", 1) for line in manage("rotate_keys", "--new-key", **bare).stdout.splitlines())
+    assert manage("check", **(bare | made)).returncode == 0
 
 
 @pytest.mark.django_db

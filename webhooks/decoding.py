@@ -5,21 +5,13 @@ signature was checked.
 """
 
 import codecs
-import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 from xml.parsers import expat
 
+from integrations.decoding import MAX_DEPTH, Decoder, Unreadable, unstorable
 from webhooks.exceptions import BodyUnreadable
-
-MAX_DEPTH = 64
-MAX_DIGITS = 64
-"""Far above any amount or id, far below what makes arithmetic slow."""
-MAX_EXPONENT = 64
-"""1E+999999999 is eleven bytes here and a gigabyte when somebody prints it."""
-
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:+-]{1,40})""", re.I)
 _TEXT_CODEC = re.compile(r"utf-(?:8|16|32)(?:-[bl]e)?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-\w+|shift_jis|euc_\w+|gb\w+|big5\w*")
@@ -44,79 +36,14 @@ def decode_text(body: bytes, content_type: str = "") -> str:
 
 
 def decode_json(body: str | bytes) -> Any:
-    """Read JSON strictly (RFC 8259, I-JSON): amounts become Decimal. Raises BodyUnreadable."""
+    """Read JSON strictly: amounts become Decimal. Raises BodyUnreadable."""
     try:
-        text = (body if isinstance(body, str) else decode_text(body)).strip(_BLANK)
-        value, end = _decode(text)
-        if end < len(text):
-            raise ValueError(f"there is more after its end, from character {end + 1}")
-    except RecursionError:
-        raise BodyUnreadable("The body is nested too deeply.") from None
-    except ArithmeticError:
-        raise BodyUnreadable("The body has a number that is out of range.") from None
-    except ValueError as error:
-        raise BodyUnreadable(f"The body is not valid JSON: {error}.") from None
-    # Only a body with that many brackets can be nested too deeply, and only an escape can smuggle in what UTF-8 forbids.
-    if text.count("[") + text.count("{") > MAX_DEPTH or "\\u" in text:
-        _inspect(value)
-    return value
+        return _decoder.decode(body if isinstance(body, str) else decode_text(body))
+    except Unreadable as error:
+        raise BodyUnreadable(f"The body {error}.") from None
 
 
-def _integer(text: str) -> int:
-    if len(text) > MAX_DIGITS:
-        raise ValueError("a number has too many digits")
-    return int(text)
-
-
-def _decimal(text: str) -> Decimal:
-    if len(text) > MAX_DIGITS:
-        raise ValueError("a number has too many digits")
-    number = Decimal(text)
-    if abs(number.adjusted()) > MAX_EXPONENT:
-        raise ValueError("a number is out of range")
-    return number
-
-
-def _constant(text: str) -> None:
-    raise ValueError(f"{text} is not a number")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return value
-
-
-_BLANK = " \t\r\n"
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant).raw_decode
-
-
-def _inspect(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        following: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                for name in one:
-                    _check_text(name)
-                following.extend(one.values())
-            elif isinstance(one, list):
-                following.extend(one)
-            elif isinstance(one, str):
-                _check_text(one)
-        if not following:
-            return
-        level = following
-    raise BodyUnreadable("The body is nested too deeply.")
-
-
-_FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
-
-
-def _check_text(text: str) -> None:
-    if _FORBIDDEN.search(text):
-        raise BodyUnreadable("The body has a text with a NUL or half a surrogate pair, which cannot be stored.")
+_decoder = Decoder()
 
 
 # --- SOAP ----------------------------------------------------------------------------------------------------------------------
@@ -185,10 +112,10 @@ def _elements(text: str) -> _Element:
     parser.EndElementHandler = lambda _: stack.pop()
     parser.CharacterDataHandler = lambda text: stack[-1].parts.append(text)
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = parser.ProcessingInstructionHandler = refuse
+    if what := unstorable(text):
+        raise BodyUnreadable(f"The body has {what}, which cannot be stored.")
     try:
         parser.Parse(text.encode(), True)
-    except UnicodeEncodeError:
-        raise BodyUnreadable("The body has half a surrogate pair, which cannot be stored.") from None
     except expat.ExpatError as error:
         raise BodyUnreadable(f"The body is not valid XML: {error}") from None
     return document

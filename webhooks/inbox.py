@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from integrations.exceptions import CircuitOpen, HospientError, RateLimited
 from integrations.models import Direction, Integration, IntegrationLog, IntegrationStatus, LogStatus, OperationType
-from integrations.security.cards import without_card_data
+from integrations.security.kept import keepable_json
 from integrations.security.redaction import redact
 from integrations.services import registry
 from integrations.services.connect import LogBook, provider_for
@@ -330,7 +330,7 @@ def _polled(integration: Integration, event: Any) -> Row:
         integration_id=integration.pk,
         verified_by=POLLING,
         headers={},
-        body=without_card_data(json.dumps(event, default=str)),
+        body=keepable_json(json.dumps(event, default=str)),
         correlation_id=correlation.new(),
         received_at=timezone.now(),
     )

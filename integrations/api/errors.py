@@ -16,8 +16,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 
-from hotels.api.parsers import body_too_large
 from integrations import exceptions
+from integrations.api.parsers import body_too_large
 from integrations.models import Operation
 from integrations.services.outlook import of_operation
 from integrations.transport import correlation

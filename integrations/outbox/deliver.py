@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from integrations.exceptions import CircuitOpen, HospientError, ProviderError, RateLimited
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus
-from integrations.security.cards import without_cards
+from integrations.security.kept import keepable
 from integrations.sync import health
 
 LEASE = timedelta(seconds=60)
@@ -149,7 +149,7 @@ class Delivery:
         with transaction.atomic():
             self._save(
                 status=OperationStatus.DONE,
-                answer=without_cards(dict(answer)),
+                answer=keepable(dict(answer)),
                 vendor_reference=str(answer.get("reference", ""))[:192],
                 done_at=timezone.now(),
                 maybe_sent_at=None,

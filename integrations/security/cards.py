@@ -1,18 +1,17 @@
-"""Keeps card data and passports' machine-readable lines out of what we store: the one place that knows them, for every entrance.
+"""Knows card data and passports' machine-readable lines by their shape: the one place that does, for every entrance.
 
 A number is a card's by its issuer, length and check digit, and by where it stands: the name of its key, how it is grouped, the words
 beside it. Ids, phone numbers, SKUs and barcodes stay as they are, for they are worked from. Of a card the first six and last four digits
 stay; codes, tracks and passport lines go altogether.
 """
 
-import json
 import re
-from collections.abc import Mapping
-from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+
+from integrations.security.keys import Kind
 
 REDACTED = "[redacted]"
+SHORTEST = 7
+"""No shorter text holds anything of the kind, unless its key says so: `cvv 123`."""
 
 _ISSUED = re.compile(
     r"4(?:\d{15}|\d{18}|\d{12})"  # Visa
@@ -25,16 +24,13 @@ _ISSUED = re.compile(
     r"|(?:50|5[6-9]|6[0137])\d{10,17}"  # Maestro
     r"|220[0-4]\d{12,15}"  # Mir
 )
-SHORTEST = 7
-"""No shorter text holds card data: `cvv 123`."""
-
 _BETWEEN = "[\\s.\u00b7\\-\u2010-\u2015\u2212_/\u00ad\u200b-\u200d\u2060\ufeff]"
 _RUN = re.compile(
     r"(?P<uuid>(?<![0-9a-z])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-z]))"
     rf"|(?<![\d…])\d(?:{_BETWEEN}{{0,3}}\d){{11,}}",
     re.I,
 )
-_LIKELY = re.compile(rf"\d(?:{_BETWEEN}{{0,3}}\d){{11}}")
+LIKELY_NUMBER = re.compile(rf"\d(?:{_BETWEEN}{{0,3}}\d){{11}}")
 _GROUP = re.compile(r"\d+")
 _CARD_WORD = re.compile(
     r"card|\bpan\b|visa|master|amex|american express|discover|diners|jcb|maestro|unionpay|\bcc\b|credit|debit|\bexp|\bcv[vc]|karte|tarjeta|carte\b",
@@ -53,6 +49,7 @@ _CODE_BY_WORD = re.compile(
     r"[\s\"':=#.]{0,5})\d{3,4}(?!\d)",
     re.I,
 )
+_CODE_WORDS = ("cvv", "cvc", "cid", "csc", "curity", "ification")
 _TRACKS = re.compile(
     r"%?\b[Bb]\d{12,19}\^[^^\n]{2,26}\^[^\s?]{4,80}\??"  # the first
     r"|;?(?<!\d)\d{12,19}[=Dd]\d{7}[^\s?&\"]{0,30}\??"  # the second
@@ -71,181 +68,36 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 def mask_cards(text: str) -> str:
     """Return `text` without card data and passport lines. Running it twice changes nothing more."""
-    has_number = _LIKELY.search(text)
+    if len(text) < SHORTEST:
+        return text
+    has_number = LIKELY_NUMBER.search(text)
     if has_number and ("^" in text or "=" in text or "d" in text or "D" in text):
         text = _TRACKS.sub(REDACTED, text)
     if "<" in text:
         text = _PASSPORT.sub(REDACTED, text)
     if has_number:
         text = _RUN.sub(_mask_run, text)
-    return _CODE_BY_WORD.sub(rf"\1{REDACTED}", text)
+    lower = text.lower()
+    return _CODE_BY_WORD.sub(rf"\1{REDACTED}", text) if any(word in lower for word in _CODE_WORDS) else text
 
 
-def without_cards(value: Any, key: str = "") -> Any:
-    """Return `value`, of the field `key`, without card data: a text, a number, or lists and mappings of them."""
-    if isinstance(value, str):
-        return _field(value, key)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float | Decimal):
-        if not (value == value and abs(value) >= 100) or abs(value) >= 10**19:
-            return value
-        written = str(int(value)) if value == int(value) else str(value)
-        shown = _field(written, key)
-        return value if shown == written else shown
-    if isinstance(value, Mapping):
-        return {_named(name): without_cards(item, _key_of(name, key, value)) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(without_cards(item, key) for item in value) if type(value) in (list, tuple) else value
-    return value
-
-
-def _named(name: Any) -> Any:
-    return mask_cards(name) if isinstance(name, str) else name
-
-
-# --- by the name of the key ----------------------------------------------------------------------------------------------------
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_CODE_KEY = re.compile(r"cvv|cvc|^csc$|^cid$|card_?(?:verification|code)|security_?code|track_?(?:data|[12])|magstripe|^mrz|_mrz", re.I)
-_ID_WORDS = frozenset(
-    [
-        "id",
-        "ids",
-        "uid",
-        "uuid",
-        "guid",
-        "sku",
-        "skus",
-        "plu",
-        "ean",
-        "gtin",
-        "upc",
-        "isbn",
-        "barcode",
-        "barcodes",
-        "phone",
-        "phones",
-        "telephone",
-        "tel",
-        "mobile",
-        "cell",
-        "fax",
-        "whatsapp",
-        "reference",
-        "references",
-        "ref",
-        "refs",
-        "imei",
-        "etag",
-        "version",
-        "fingerprint",
-        "cursor",
-        "token",
-        "password",
-        "secret",
-        "passphrase",
-        "username",
-    ]
-)
-_NUMBER_WORDS = frozenset(["number", "numbers", "no", "num", "nr", "code", "value", "key"])
-_THINGS = frozenset(
-    [
-        "check",
-        "order",
-        "reservation",
-        "confirmation",
-        "booking",
-        "room",
-        "invoice",
-        "folio",
-        "receipt",
-        "ticket",
-        "voucher",
-        "tracking",
-        "phone",
-        "mobile",
-        "fax",
-        "serial",
-        "item",
-        "table",
-        "guest",
-        "membership",
-        "loyalty",
-        "customer",
-        "transaction",
-        "document",
-        "external",
-        "vendor",
-        "case",
-        "event",
-        "barcode",
-        "reference",
-        "product",
-        "article",
-        "primary",
-        "batch",
-        "request",
-        "account",
-        "profile",
-        "hotel",
-        "property",
-        "location",
-        "merchant",
-        "employee",
-    ]
-)
-_CARD_KEY_WORDS = frozenset(["card", "pan", "cc", "creditcard", "debitcard", "cardnumber", "ccnumber"])
-_BARE = frozenset(["number", "no", "num", "nr", "value", "newvalue", "oldvalue", "text", "content"])
 _ONE_ID = re.compile(r"\S*|[\d\s()+./-]*")
 
 
-def is_id(key: str) -> bool:
-    return _kind(key) == "id"
-
-
-@lru_cache(maxsize=4096)
-def _kind(key: str) -> str:
-    """Return what a field of that name holds: "code" (goes), "card", "id" (stays) or "" (judged by shape)."""
-    if _CODE_KEY.search(key):
-        return "code"
-    words = [word.lower() for word in _WORD.findall(key[:200])]
-    if not words:
-        return ""
-    if words[-1] in _ID_WORDS:
-        return "id"
-    if not _CARD_KEY_WORDS.isdisjoint(words):
-        return "card"
-    if words[-1] in _NUMBER_WORDS and not _THINGS.isdisjoint(words[:-1]):
-        return "id"
-    return ""
-
-
-def _key_of(name: Any, parent: str, siblings: Mapping[Any, Any]) -> str:
-    """Return the name that tells: of `{"card": {"number"}}` and `{"name": "CVV", "value"}` it is not the key's own."""
-    plain = re.sub(r"[^a-z]", "", str(name).lower())
-    if plain not in _BARE:
-        return str(name)
-    for said_by in ("name", "key", "field", "label", "dataElement", "elementName", "type"):
-        if isinstance(said := siblings.get(said_by), str) and _kind(said):
-            return said if _kind(said) in ("code", "id") else f"{said} number"
-    return f"{parent} {name}" if parent else str(name)
-
-
-def _field(text: str, key: str) -> str:
-    kind = _kind(key)
-    if kind == "code":
+def mask_field(text: str, kind: Kind) -> str:
+    """Return the text of a field that holds such a kind of thing, without card data."""
+    if kind.is_code:
         return REDACTED if text else text
-    if kind == "id" and _ONE_ID.fullmatch(text):
+    if kind.is_id and _ONE_ID.fullmatch(text):
         return text
-    if kind == "card":
-        digits = "".join(str(int(digit)) for digit in _GROUP.findall(text) for digit in digit)
+    if kind.is_card:
+        digits = "".join(str(int(digit)) for digits in _GROUP.findall(text) for digit in digits)
         if 12 <= len(digits) <= 19 and not re.search(r"[^\W\d_]", text) and (_ISSUED.fullmatch(digits) or _passes_luhn(digits)):
             return f"{digits[:6]}…{digits[-4:]}"
     return mask_cards(text)
 
 
-# --- by shape ------------------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------------------------------------
 
 
 def _mask_run(match: re.Match[str]) -> str:
@@ -299,49 +151,3 @@ def _is_card(digits: str, sizes: list[int], before: str, after: str) -> bool:
 
 def _passes_luhn(digits: str) -> bool:
     return (sum(map(int, digits[::-2])) + sum(_DOUBLED[int(digit)] for digit in digits[-2::-2])) % 10 == 0
-
-
-# --- in the text of JSON -------------------------------------------------------------------------------------------------------
-
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_TOKEN = re.compile(rf"(?P<string>{_STRING})(?P<colon>\s*:)?|(?P<number>-?[0-9][0-9.eE+-]*)|(?P<mark>[\[\]{{}}])")
-_SUSPECT_WORDS = ("cvv", "cvc", "code", "track", "magstripe", "csc", "cid", "mrz", "verification", "<<", "\\u")
-
-
-def without_card_data(text: str) -> str:
-    """Return the text of a JSON document without card data; all else stays byte for byte what was sent."""
-    lower = text.lower()
-    if not (_LIKELY.search(text) or any(word in lower for word in _SUSPECT_WORDS)):
-        return text  # as nearly all
-    shown: list[str] = []
-    done = 0
-    stack: list[tuple[str, dict[str, str]]] = []
-    key, siblings, said_by = "", {}, ""
-    for token in _TOKEN.finditer(text):
-        written = token[0]
-        if token["mark"]:
-            if written in "[{":
-                stack.append((key, siblings))
-                siblings = {} if written == "{" else siblings
-            elif stack:
-                key, siblings = stack.pop()
-            continue
-        if token["colon"]:
-            name = json.loads(token["string"], strict=False)
-            key = _key_of(name, stack[-1][0] if stack else "", siblings)
-            masked, colon = mask_cards(name), token["colon"]
-            new = written if masked == name else json.dumps(masked, ensure_ascii=False) + colon
-            said_by = name
-        elif token["string"]:
-            value = json.loads(written, strict=False)
-            if key:
-                siblings[said_by] = value
-            masked = _field(value, key)
-            new = written if masked == value else json.dumps(masked, ensure_ascii=False)
-        else:
-            masked = _field(written, key) if _kind(key) == "code" or len(written) >= 12 else written
-            new = written if masked == written else f'"{masked}"'
-        if new != written:
-            shown += [text[done : token.start()], new]
-            done = token.end()
-    return "".join([*shown, text[done:]])

@@ -5,8 +5,10 @@ header, and is bound to its row by additional authenticated data that is never s
 """
 
 import base64
-import binascii
+import hashlib
 import re
+import secrets
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -17,29 +19,46 @@ from integrations.exceptions import DecryptionFailed
 
 KEY_BYTES = 64
 """A256CBC-HS512 takes 256 bits for AES and 256 for the MAC (RFC 7518, 5.2.5)."""
+RANDOM_BYTES = 24
+"""So many different ones has every random key of that length; zeros, words and patterns have fewer."""
+MAKE_ONE = "Make one with: python manage.py rotate_keys --new-key"
 
-_KEY_ID = re.compile(r"^[A-Za-z0-9._-]{1,40}$")
+_KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
-def parse_ring(text: str) -> list[tuple[str, bytes]]:
-    """Read `id:base64,id:base64`, newest first. Raises ImproperlyConfigured, never with the key in the message."""
+def new_entry() -> str:
+    """Return a new key as it stands in the ring. Its id has the day, and something of the key: two of one day differ."""
+    key = secrets.token_bytes(KEY_BYTES)
+    key_id = f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(key).hexdigest()[:8]}"
+    return f"{key_id}:{base64.urlsafe_b64encode(key).decode()}"
+
+
+def parse_ring(text: str, *, other_key: str = "") -> list[tuple[str, bytes]]:
+    """Read `id:base64,id:base64`, newest first. Raises ImproperlyConfigured, never with a key in the message.
+
+    `other_key` is one that serves something else (SECRET_KEY): it must not encrypt too.
+    """
+    if other_key and other_key in text:
+        raise ImproperlyConfigured(f"ENCRYPTION_KEY holds the SECRET_KEY: whoever learns one would have both. {MAKE_ONE}")
+    if not text.strip():
+        raise ImproperlyConfigured(f"ENCRYPTION_KEY is empty: secrets cannot be stored without it. {MAKE_ONE}")
     ring: list[tuple[str, bytes]] = []
-    for number, entry in enumerate(part.strip() for part in text.split(",") if part.strip()):
-        key_id, _, encoded = entry.partition(":")
+    for number, entry in enumerate(text.split(","), 1):
+        key_id, _, encoded = entry.strip().partition(":")
         try:
-            key = base64.urlsafe_b64decode(encoded.replace("+", "-").replace("/", "_") + "=" * (-len(encoded) % 4))
-        except (ValueError, binascii.Error):
+            key = base64.b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), b"-_", validate=True)
+        except ValueError:
             key = b""
-        if not _KEY_ID.match(key_id) or len(key) != KEY_BYTES:
-            raise ImproperlyConfigured(
-                f"ENCRYPTION_KEY, entry {number + 1}: expected id:base64 of {KEY_BYTES} random bytes. "
-                "Make one with: python manage.py rotate_keys --new-key"
-            )
+        place = f"ENCRYPTION_KEY, entry {number}"
+        if not _KEY_ID.fullmatch(key_id) or len(key) != KEY_BYTES:
+            raise ImproperlyConfigured(f"{place}: expected id:base64 of {KEY_BYTES} random bytes. {MAKE_ONE}")
+        if len(set(key)) < RANDOM_BYTES:
+            raise ImproperlyConfigured(f"{place}: the key is not random, so it can be guessed. {MAKE_ONE}")
         if key_id in dict(ring):
-            raise ImproperlyConfigured(f"ENCRYPTION_KEY, entry {number + 1}: the id “{key_id}” is used twice.")
+            raise ImproperlyConfigured(f"{place}: the id “{key_id}” is used twice. Give each key an id of its own.")
+        if key in dict(ring).values():
+            raise ImproperlyConfigured(f"{place}: it is the key of another entry again. {MAKE_ONE}")
         ring.append((key_id, key))
-    if not ring:
-        raise ImproperlyConfigured("ENCRYPTION_KEY is empty: secrets cannot be stored without it.")
     return ring
 
 
@@ -59,10 +78,13 @@ def newest_key_id() -> str:
 
 
 def key_id_of(token: str) -> str:
-    """Return the id of the key `token` is encrypted with, unverified: for reports and rotation."""
+    """Return the id of the key `token` is encrypted with, unverified: for reports and rotation. Empty if it names none."""
     from joserfc.util import json_b64decode
 
-    return str(json_b64decode(token.split(".", 1)[0].encode()).get("kid", ""))
+    try:
+        return str(json_b64decode(token.split(".", 1)[0].encode())["kid"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def seal(plain: bytes, aad: str) -> str:

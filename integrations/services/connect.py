@@ -8,9 +8,11 @@ from django.conf import settings
 from pydantic import SecretStr, ValidationError
 
 from hotels.models import Hotel
-from integrations.exceptions import InvalidInput
+from integrations.exceptions import HospientError, InvalidInput
 from integrations.models import Direction, Integration, IntegrationLog, LogStatus, OperationType
 from integrations.security.egress import Egress
+from integrations.security.keys import declare_personal, kind_of
+from integrations.security.redaction import redact_text
 from integrations.services import registry
 from integrations.services.base import HotelFacts, Provider
 from integrations.services.inputs import field_errors
@@ -88,6 +90,12 @@ def secrets_of(credentials: ProviderFields) -> tuple[str, ...]:
     return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value())
 
 
+def _named_by_hotel(config: ProviderFields) -> list[str]:
+    """Return what a hotel says its vendor calls our personal fields (`{"sender_name": "Absender__c"}`)."""
+    tables = [value for value in (getattr(config, name) for name in type(config).model_fields) if isinstance(value, Mapping)]
+    return [theirs for table in tables for ours, theirs in table.items() if isinstance(theirs, str) and kind_of(ours).is_personal]
+
+
 @contextmanager
 def connected(
     *,
@@ -104,6 +112,7 @@ def connected(
     provider_class = registry.get(slug)
     manifest = provider_class.manifest
     config_fields, credential_fields = read_fields(manifest, config, credentials)
+    declare_personal(_named_by_hotel(config_fields))
     base_url = provider_class.base_url(environment, config_fields)
     shared_by = {"application": manifest.slug, "gateway": provider_class.budget_key(config_fields) or base_url, "integration": budget_owner}
     egress = Egress.from_settings()
@@ -128,6 +137,11 @@ def connected(
             credentials=credential_fields,
             hotel=HotelFacts(name=hotel.name, currency=hotel.currency, time_zone=hotel.time_zone, country=hotel.country),
         )
+    except HospientError as error:
+        # Whatever a provider says of a failure is stored and shown from here on.
+        error.message, error.hint = (redact_text(text, client.secrets) for text in (error.message, error.hint))
+        error.args = (error.message,)
+        raise
     finally:
         client.close()
         log.flush()

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel, to_snake
 
+from integrations.decoding import unstorable
 from integrations.exceptions import InvalidInput
-from integrations.security.cards import without_cards
+from integrations.security.kept import keepable
 
 CENT = Decimal("0.01")
 """Sums may differ by this much: tills round each line."""
@@ -59,9 +60,11 @@ class Input(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def without_what_is_not_kept(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str) and "\x00" in value:
-            raise ValueError("Remove the NUL character.")
-        return without_cards(value, info.field_name or "") if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if what := unstorable(value):
+            raise ValueError(f"The text has {what}. Remove it.")
+        return keepable(value, info.field_name or "")
 
 
 I = TypeVar("I", bound=Input)  # noqa: E741

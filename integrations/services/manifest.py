@@ -136,6 +136,8 @@ class Manifest(Declaration):
     streams: tuple[Stream, ...] = ()
     operations: tuple[Operation, ...] = ()
     webhooks: Webhooks | None = None
+    personal: tuple[str, ...] = ()
+    """Names of fields in which this vendor has something of a guest, and which do not say so: hidden in logs, as `familyName` is."""
 
     def stream(self, name: str) -> Stream | None:
         return next((s for s in self.streams if s.name == name), None)

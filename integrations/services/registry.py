@@ -6,6 +6,7 @@ import pkgutil
 from functools import lru_cache
 
 from integrations.exceptions import InvalidInput
+from integrations.security.keys import declare_personal
 from integrations.services.base import Provider
 from integrations.services.manifest import Kind
 
@@ -23,6 +24,7 @@ def providers() -> dict[str, type[Provider]]:
             provider_module = importlib.import_module(f"{services.__name__}.{module.name}.provider")
             provider: type[Provider] = provider_module.provider
             found[provider.manifest.slug] = provider
+            declare_personal(provider.manifest.personal)
     return found
 
 

@@ -38,7 +38,8 @@ from integrations.models import (
     Trigger,
 )
 from integrations.outbox import deliver, enqueue
-from integrations.records import Page, StreamQuery
+from integrations.records import Page, Record, StreamQuery
+from integrations.security.kept import keepable, known_secrets
 from integrations.security.redaction import redact
 from integrations.services import effects, manifest, registry, rows
 from integrations.services.base import Provider
@@ -47,6 +48,7 @@ from integrations.services.references import References
 from integrations.sync import health, schedule
 from integrations.sync.known import Counts
 from integrations.sync.reconcile import Reconciler
+from integrations.sync.rows import keepable_record
 from integrations.sync.runner import Runner
 from integrations.transport import correlation
 
@@ -85,10 +87,11 @@ def run_test(open_provider: Callable[[LogBook], Any], log: LogBook) -> TestOutco
     try:
         with open_provider(log) as provider:
             report = provider.test_connection()
+            known = known_secrets(provider.client.secrets)
     except HospientError as error:
         outcome = {"success": False, "message": error.message, "hint": error.hint, "code": error.code, "error": error}
     else:
-        outcome = {"success": True, "message": report.summary, "details": dict(report.details)}
+        outcome = {"success": True, "message": known.hide(report.summary), "details": keepable(known.hide_in(dict(report.details)))}
     return TestOutcome(**outcome, processing_time=int((time.monotonic() - started) * 1000))
 
 
@@ -347,7 +350,14 @@ class IntegrationService:
         self.check_active()
         with correlation.bind(correlation.current()):
             with provider_for(self.integration, LogBook(self.integration.pk, OperationType.API_CALL)) as provider:
-                return getattr(provider, name)(**arguments)
+                return _kept(getattr(provider, name)(**arguments))
+
+
+def _kept(told: Any) -> Any:
+    """Return what a vendor told on demand, without what is not to be kept: it is shown, and some of it stored."""
+    if isinstance(told, list):
+        return [_kept(one) for one in told]
+    return keepable_record(told) if isinstance(told, Record) else keepable(told)
 
 
 def _in_words(pages: Iterator[Page]) -> Iterator[Page]:

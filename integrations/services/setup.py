@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from hotels.models import Hotel
 from integrations.exceptions import ConfigurationError, EgressBlocked, InvalidInput
 from integrations.models import Integration, IntegrationStatus, IntegrationType, OperationType, WebhookSecret
-from integrations.security.cards import without_cards
 from integrations.security.egress import Egress
+from integrations.security.kept import keepable
+from integrations.security.keys import kind_of
 from integrations.services import registry, tokens
 from integrations.services.base import Provider
 from integrations.services.connect import LogBook, connected, read_fields, unused_config
@@ -80,6 +81,7 @@ def _store(integration: Integration, data: Mapping[str, Any], *, partial: bool) 
     credentials, entered = _merged_credentials(integration, manifest, data.get("credentials"))
     is_entered = bool(entered)
     changed = is_entered and credentials != (integration.credentials.reveal() if integration.credentials else {})
+    _check_no_secret_in_config(manifest, data.get("config") or {})
     _check_connection(integration, manifest, credentials)
     moved = _destinations(integration, credentials) != before
     _check_secrets_stay(integration, manifest, credentials, entered, before)
@@ -123,15 +125,15 @@ def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[
         value = given(name, "")
         if not isinstance(value, str) or len(value) > limit or "\x00" in value:
             errors[name] = f"Send a text of at most {limit} characters."
-        setattr(integration, name, without_cards(value, name))
+        setattr(integration, name, keepable(value, name))
     kind = given("integration_type", "")
     if kind not in IntegrationType.values:
         errors["integration_type"] = f"Use one of: {', '.join(IntegrationType.values)}."
     if not integration.provider_name and not data.get("provider"):
         errors["provider_name"] = "Name the vendor, for example Square POS."
     integration.integration_type = kind
-    integration.config = without_cards(given("config", {}))
-    integration.sync_settings = without_cards(given("sync_settings", {}))
+    integration.config = keepable(given("config", {}), names_secrets=False)
+    integration.sync_settings = keepable(given("sync_settings", {}), names_secrets=False)
     integration.webhook_url = _url(given("webhook_url", ""), errors)
     integration.environment = given("environment", "production")
     if not isinstance(integration.environment, str):
@@ -159,6 +161,9 @@ def _url(value: Any, errors: dict[str, str]) -> str:
             URLValidator(schemes=["http", "https"])(value)
         except ValidationError:
             errors["webhook_url"] = "Give the full address as it is registered at the vendor, beginning with https://."
+        else:
+            if "@" in urlsplit(value).netloc:
+                errors["webhook_url"] = "Leave out the user name and password: whoever sees the address would have them."
     return value if isinstance(value, str) else ""
 
 
@@ -181,15 +186,34 @@ def _check_connection(integration: Integration, manifest: Manifest, credentials:
             raise InvalidInput({name: str(refusal)}) from None
 
 
+def _check_no_secret_in_config(manifest: Manifest, config: Mapping[str, Any]) -> None:
+    """Refuse a secret where it would be stored and shown as it is. Raises InvalidInput."""
+    misplaced = [
+        name for name in unused_config(manifest, config) if kind_of(name).is_token and isinstance(config[name], str) and config[name]
+    ]
+    if misplaced:
+        sentence = f"A secret belongs among the credentials, where it is encrypted. {manifest.name} takes: {', '.join(_secrets(manifest)) or 'none'}."
+        raise InvalidInput({f"config.{name}": sentence for name in misplaced})
+
+
 def _addresses(integration: Integration, config: ProviderFields, credentials: ProviderFields) -> dict[str, str]:
     """Return every address secrets may be sent to, by the field that gives it: a sign-in may have one of its own."""
-    found = {
-        f"{part}.{name}": getattr(fields, name)
-        for part, fields in (("config", config), ("credentials", credentials))
-        for name in type(fields).model_fields
-        if name.endswith("_url")
-    }
+    found: dict[str, str] = {}
+    for part, fields in (("config", config), ("credentials", credentials)):
+        for name in type(fields).model_fields:
+            value = getattr(fields, name)
+            for path, text in [(name, value)] if isinstance(value, str) else _texts(value, name):
+                if name.endswith("_url") or "://" in text:
+                    found[f"{part}.{path}"] = text
     return found | {"config.base_url": registry.get(integration.provider).base_url(integration.environment, config)}
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping | list | tuple):
+        for name, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _texts(inner, f"{path}.{name}")
 
 
 def _destinations(integration: Integration, credentials: Mapping[str, Any] | None = None) -> frozenset[str]:

@@ -29,7 +29,7 @@ from integrations.sync.deletions import Deletions
 from integrations.sync.known import Counts, Known, find_known, held_rows, is_older, newest, stamp
 from integrations.sync.links import NOTHING, REFERRED_TO, Links
 from integrations.sync.matching import Match
-from integrations.sync.rows import Incoming, Related, as_stored, base_of, encoder_of, table_of, without_card_data
+from integrations.sync.rows import Incoming, Related, as_stored, base_of, encoder_of, keepable_record, table_of
 
 _REFERENCE_COLUMNS = (
     "record_type", "external_id", "object_id", "snapshot", "content_hash", "source_version", "source_updated_at", "matched_by",
@@ -62,7 +62,7 @@ class Reconciler:
         self.now = timezone.now()
         groups: dict[str, list[Record]] = defaultdict(list)
         for record in records:
-            groups[record.record_type].append(without_card_data(record))
+            groups[record.record_type].append(keepable_record(record))
         hold(self.integration, with_hotel=any(BINDINGS[record_type].match for record_type in groups))
         self.links.forget(MATCHED)  # a person may have split a guest since the last page
         ordered = {record_type: groups[record_type] for record_type in BINDINGS if record_type in groups}

@@ -16,9 +16,11 @@ from typing import Any, NamedTuple, TypeVar, get_origin
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
+from integrations.decoding import unstorable
 from integrations.exceptions import RecordRejected
 from integrations.records import Record
-from integrations.security.cards import SHORTEST, is_id, without_cards
+from integrations.security.kept import SHORTEST, keepable
+from integrations.security.keys import kind_of
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.bulk import JSONText
 
@@ -64,17 +66,17 @@ def as_stored(column: models.Field, value: Any) -> Any:
 @lru_cache
 def _may_hold_cards(kind: type[Record]) -> tuple[str, ...]:
     """Return the fields of a sort of record that people write in, or vendors nest things in."""
-    return tuple(f.name for f in fields(kind) if not is_id(f.name) and (f.type is str or get_origin(f.type) in (Mapping, tuple)))
+    return tuple(f.name for f in fields(kind) if not kind_of(f.name).is_id and (f.type is str or get_origin(f.type) in (Mapping, tuple)))
 
 
-def without_card_data(record: R) -> R:
+def keepable_record(record: R) -> R:
     """Return the record as it may be kept: the same object, nearly always."""
     changes: dict[str, Any] = {}
     for name in _may_hold_cards(type(record)):
         value = getattr(record, name)
         if value and not (isinstance(value, str) and len(value) < SHORTEST):
             is_children = isinstance(value, tuple) and isinstance(value[0], Record)
-            kept = tuple(map(without_card_data, value)) if is_children else without_cards(value, name)
+            kept = tuple(map(keepable_record, value)) if is_children else keepable(value, name)
             if kept != value:
                 changes[name] = kept
     return replace(record, **changes) if changes else record
@@ -154,9 +156,9 @@ class Table:
             value = getattr(record, name)
             if value is not None and (not value.is_finite() or abs(value) >= beyond):
                 raise RecordRejected(f"{name} is not an amount that can be stored.")
-        if "\\u0000" in text or not _is_unicode(text):
+        if "\\u0000" in text or unstorable(text):
             for name, value in json.loads(text).items():
-                if why := unstorable(value):
+                if why := _unstorable(value):
                     raise RecordRejected(f"{name} holds {why}.")
 
 
@@ -172,25 +174,13 @@ def _beyond(column: models.DecimalField) -> Decimal:
     return Decimal(10) ** (column.max_digits - column.decimal_places) - Decimal(5).scaleb(-column.decimal_places - 1)
 
 
-def unstorable(value: Any) -> str:
+def _unstorable(value: Any) -> str:
     """Say what of a value a database cannot hold; empty if it can."""
     if isinstance(value, dict):
-        return next(filter(None, map(unstorable, (*value, *value.values()))), "")
+        return next(filter(None, map(_unstorable, (*value, *value.values()))), "")
     if isinstance(value, list):
-        return next(filter(None, map(unstorable, value)), "")
-    if isinstance(value, str):
-        if "\x00" in value:
-            return "a NUL character"
-        if not _is_unicode(value):
-            return "half a character (a lone surrogate)"
-    return ""
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
+        return next(filter(None, map(_unstorable, value)), "")
+    return unstorable(value) if isinstance(value, str) else ""
 
 
 # Both are made once for each record type and process.

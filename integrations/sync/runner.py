@@ -36,7 +36,7 @@ from integrations.models import (
     SyncRun,
 )
 from integrations.records import Page, Record, StreamQuery
-from integrations.security.cards import mask_cards
+from integrations.security.redaction import redact_text
 from integrations.sync import bulk, health
 from integrations.sync.known import Counts
 from integrations.sync.reconcile import Reconciler
@@ -257,7 +257,7 @@ class Runner:
                 **common,
                 record_type=record_type,
                 external_id=_printable(external_id)[:192],
-                reason=mask_cards(reason),
+                reason=redact_text(reason),
                 payload=health.shown(payload),
             )
             for record_type, external_id, reason, payload in refused

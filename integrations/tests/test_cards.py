@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations.records import ChatMessage, Guest
-from integrations.security.cards import REDACTED, mask_cards, without_card_data, without_cards
-from integrations.sync.rows import without_card_data as without_card_data_of
+from integrations.security.cards import REDACTED, mask_cards
+from integrations.security.kept import keepable, keepable_json
+from integrations.sync.rows import keepable_record
 
 ISSUERS = [
     ("4", 16), ("4", 19), ("51", 16), ("55", 16), ("2221", 16), ("2720", 16), ("34", 15), ("37", 15), ("6011", 16), ("65", 16),
@@ -66,16 +67,16 @@ def test_every_issued_number_is_masked_in_prose_and_under_any_key_but_an_ids(num
     written = separator.join(number[at : at + 4] for at in range(0, len(number), 4))
     for shown in (
         mask_cards(f"pay by {written} please"),
-        without_cards({"note": written})["note"],
-        without_cards({"card_number": written})["card_number"],
+        keepable({"note": written})["note"],
+        keepable({"card_number": written})["card_number"],
     ):
         assert written not in shown
         assert not re.search(r"\d{7}", re.sub(r"[^\d…]", "", shown))
     for key in ("id", "check_id", "orderId", "sku", "barcode", "phone", "confirmation_number", "room_number", "reference", "external_ids"):
-        assert without_cards({key: number}) == {key: number}
-        assert without_cards({key: int(number)}) == {key: int(number)}
-        assert without_card_data(f'{{"{key}": {number}}}') == f'{{"{key}": {number}}}'
-    assert number not in without_card_data(f'{{"a": [{{"amount_text": {number}}}]}}')
+        assert keepable({key: number}) == {key: number}
+        assert keepable({key: int(number)}) == {key: int(number)}
+        assert keepable_json(f'{{"{key}": {number}}}') == f'{{"{key}": {number}}}'
+    assert number not in keepable_json(f'{{"a": [{{"amount_text": {number}}}]}}')
 
 
 @settings(max_examples=300, deadline=None)
@@ -93,19 +94,19 @@ def test_a_megabyte_takes_its_length(piece: str) -> None:
 
 def test_the_words_of_a_json_document_tell_what_a_number_is() -> None:
     text = '{"check": {"number": 4111111111111111}, "card": {"number": 4111111111111111, "cvv": 12}, "f": [{"name": "CVC", "value": "1"}], "x": 1.50}'
-    assert without_card_data(text) == (
+    assert keepable_json(text) == (
         '{"check": {"number": 4111111111111111}, "card": {"number": "411111…1111", "cvv": "[redacted]"}, '
         '"f": [{"name": "CVC", "value": "[redacted]"}], "x": 1.50}'
     )
-    assert without_card_data('{"note": "4111\\u00201111 1111\\u00a01111"}') == '{"note": "411111…1111"}'
+    assert keepable_json('{"note": "4111\\u00201111 1111\\u00a01111"}') == '{"note": "411111…1111"}'
 
 
 def test_records_of_a_sync_keep_no_card_and_every_id() -> None:
     guest = Guest(
         external_id="4111111111111111", phone="+5511991000002", preferences={"pays": "card 4111 1111 1111 1111", "id": "4111111111111111"}
     )
-    assert without_card_data_of(guest).preferences == {"pays": "card 411111…1111", "id": "4111111111111111"}
-    assert without_card_data_of(guest).external_id == guest.external_id
-    assert without_card_data_of(ChatMessage(external_id="1", message="4111-1111-1111-1111")).message == "411111…1111"
+    assert keepable_record(guest).preferences == {"pays": "card 411111…1111", "id": "4111111111111111"}
+    assert keepable_record(guest).external_id == guest.external_id
+    assert keepable_record(ChatMessage(external_id="1", message="4111-1111-1111-1111")).message == "411111…1111"
     untouched = Guest(external_id="1", phone="+5511991000002", family_name="Berger")
-    assert without_card_data_of(untouched) is untouched
+    assert keepable_record(untouched) is untouched

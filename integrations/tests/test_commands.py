@@ -118,6 +118,32 @@ def test_rotate_keys_counts_dry_rotates_and_is_done(integration: Integration, se
     assert Integration.objects.get().credentials.reveal() == {"access_token": "secret"}
 
 
+def test_a_secret_that_cannot_be_decrypted_is_named_and_stops_neither_rotation_nor_verification(
+    integration: Integration, connect: Connect, hotel: Hotel, settings: Any
+) -> None:
+    settings.ENCRYPTION_KEY = ring("lost")
+    broken = connect(hotel)
+    settings.ENCRYPTION_KEY = ring("old")
+    integration.credentials = {"access_token": "secret"}
+    integration.save()
+    garbled = connect(hotel)
+    Integration.objects.filter(pk=garbled.pk).update(credentials="garbled")
+    settings.ENCRYPTION_KEY = ring("new", "old")
+    for arguments, line in (
+        (["--verify"], "1 left on older keys, 2 cannot be decrypted"),
+        ([], "Rotated 1 to key new, 2 cannot be decrypted"),
+        (["--verify"], "0 left on older keys, 2 cannot be decrypted"),
+    ):
+        out = io.StringIO()
+        with pytest.raises(SystemExit, check=lambda stop: stop.code == 3):
+            call_command("rotate_keys", *arguments, stdout=out)
+        *named, last = out.getvalue().splitlines()
+        assert last == line
+        assert f"integration {broken.pk}, credentials, key “lost”" in named[0]
+        assert f"integration {garbled.pk}, credentials, key “”" in named[1]
+    assert Integration.objects.get(pk=integration.pk).credentials.reveal() == {"access_token": "secret"}
+
+
 def test_the_lists_say_how_many(integration: Integration) -> None:
     assert last_line("list_integrations") == "1 integration"
     assert last_line("list_integrations", "--failed") == "0 integrations"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from integrations.security.redaction import REDACTED, mask_cards, mask_headers, redact, redact_text, redact_url
+from integrations.security.cards import REDACTED, mask_cards
+from integrations.security.redaction import mask_headers, redact, redact_text, redact_url
 
 SECRET = 'pa/ss+w"ö&rd=1'
 TOKEN = "EXAMPLE-9f8e7d6c5b4a"

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from integrations import values
 from integrations.exceptions import (
     AuthenticationFailed,
     CircuitOpen,
@@ -25,6 +26,7 @@ from integrations.exceptions import (
     ProviderUnavailable,
     RateLimited,
     ReauthorizationRequired,
+    RecordRejected,
     RequestRejected,
     UnexpectedResponse,
     VersionConflict,
@@ -199,13 +201,20 @@ class TestAnswer:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"<html>", b"{", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"[Infinity]", b"[-Infinity]", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000,
-         b"1e999999999", b"1e-999999999", b"1.5e1000000000000000000", b"\xff\xfe", b'"\xe4"', b"{} {}", b"'a'"],
+        [b"", b"<html>", b"{", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"[Infinity]", b"[-Infinity]", b"[" * 100_000, b'{"a":' * 100_000,
+         b"\xff\xfe", b'"\xe4"', b"{} {}", b"'a'"],
         ids=lambda content: ascii(content[:20]),
     )  # fmt: skip
     def test_what_is_not_clean_json_is_refused(self, content: bytes) -> None:
-        with pytest.raises(UnexpectedResponse, match="Square answered with something that is not JSON"):
+        with pytest.raises(UnexpectedResponse, match="Square answered with something that "):
             Response(status=200, content=content, provider="Square").json()
+
+    @pytest.mark.parametrize("number", ["9" * 5000, "1e999999999", "1e-999999999", "1.5e1000000000000000000"])
+    def test_an_odd_number_costs_the_row_it_stands_in_and_not_the_answer(self, number: str) -> None:
+        rows = Response(status=200, content=f'[{{"price": 1.50}}, {{"price": {number}}}]'.encode()).json()
+        assert rows == [{"price": Decimal("1.50")}, {"price": number}]
+        with pytest.raises(RecordRejected, match=r"^price: “.* is not an amount"):
+            values.amount(rows[1]["price"], "price")
 
     def test_declared_charset_is_read_if_it_is_a_plain_one(self) -> None:
         assert Response(status=200, content=b'"\xe4"', headers={"Content-Type": "application/json; charset=ISO-8859-1"}).json() == "ä"

@@ -190,6 +190,11 @@ class Client:
             return
         raise UnexpectedResponse(f"{self._provider} sent {what}.", provider=self._provider, operation=call.name)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be shown and kept nowhere: the integration's own secrets, and the token of the moment."""
+        return self._secrets + tuple(self._auth.secrets)
+
     def close(self) -> None:
         """Close the connections."""
         self._wire.close()
@@ -257,6 +262,7 @@ class Client:
                 url=url,
                 provider=self._provider,
                 operation=call.name,
+                secrets=self.secrets if call.signs_in else (),  # a sign-in brings what becomes one
                 maybe_done=not call.is_safe,
             )
             return outcome, response
@@ -342,7 +348,7 @@ class Client:
             operation=call.name,
             correlation_id=correlation.current(),
             is_safe=call.is_safe,
-            secrets=self._secrets + tuple(self._auth.secrets),
+            secrets=self.secrets,
             host=host,
         )
 
@@ -353,7 +359,7 @@ class Client:
             self._breaker.failure()
         elif self._breaker and not isinstance(error, EgressBlocked):
             self._breaker.success()
-        secrets = self._secrets + tuple(self._auth.secrets)
+        secrets = self.secrets
         url = redact_url(attempt.url, secrets)
         sent = {
             "method": call.method,

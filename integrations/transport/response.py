@@ -7,16 +7,19 @@ later step fall over (two values for one key, NaN, a thousand brackets, a billio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from urllib3 import HTTPHeaderDict
 
+from integrations.decoding import Decoder, Unreadable
 from integrations.exceptions import UnexpectedResponse
+from integrations.security.kept import known_secrets
 
-MAX_EXPONENT = 40
-"""No amount has more digits. `int(Decimal("1e999999999"))` takes all memory there is."""
+_SHORTEST = 8
+"""A shorter secret may stand in a record by chance."""
+_decoder = Decoder(keeps_odd=True)
+"""One odd number or text in a row must not cost the page: the readers of single values refuse it, with its field."""
 
 CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 """What a vendor may declare. Python knows more, and some of those are slow or decode to something else than text."""
@@ -31,6 +34,8 @@ class Response:
     url: str = ""
     provider: str = ""
     operation: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Ours, which an answer may repeat: what providers read has none of them."""
     maybe_done: bool = False
     """The call was a write that may not be repeated: should the answer be unreadable, the vendor has acted all the same."""
 
@@ -48,41 +53,22 @@ class Response:
     @cached_property
     def _json(self) -> Any:
         try:
-            return json.loads(
-                self.content.decode(self._charset),
-                parse_float=_decimal,
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_refuse_duplicates,
-            )
-        except (ValueError, ArithmeticError, RecursionError) as error:
+            text = self.content.decode(self._charset)
+            value = _decoder.decode(text)
+        except (Unreadable, UnicodeDecodeError) as error:
+            reason = error.reason if isinstance(error, Unreadable) else "is not JSON"
             kind = self.headers.get("Content-Type", "without a content type")
             raise UnexpectedResponse(
-                f"{self.provider or 'The vendor'} answered with something that is not JSON ({kind[:60]}).",
+                f"{self.provider or 'The vendor'} answered with something that {reason} ({kind[:60]}).",
                 provider=self.provider,
                 operation=self.operation,
                 status=self.status,
                 maybe_done=self.maybe_done,
             ) from error
+        repeated = [secret for secret in self.secrets if len(secret) >= _SHORTEST and (secret in text or json.dumps(secret)[1:-1] in text)]
+        return known_secrets(tuple(repeated)).hide_in(value) if repeated else value
 
     @property
     def _charset(self) -> str:
         declared = self.headers.get("Content-Type", "").lower().rpartition("charset=")[2].strip(' "')
         return declared if declared in CHARSETS else "utf-8-sig"
-
-
-def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
-    if abs(number.adjusted()) > MAX_EXPONENT:
-        raise ValueError("a number out of any range")
-    return number
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("a key with two values")
-    return record

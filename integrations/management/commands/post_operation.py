@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from integrations.decoding import Decoder, Unreadable
 from integrations.management.command import DONE, FAILED, PARTIAL, USAGE, HospientCommand, operation_as_json, operation_line
 from integrations.models import OperationStatus, Trigger
 from integrations.services import calls, service_for
@@ -41,7 +42,9 @@ class Command(HospientCommand):
     def body(self, file: str) -> dict[str, Any]:
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text()
-            body = json.loads(text or "{}")
+            body = Decoder(fraction=float).decode(text or "{}")
+        except Unreadable as error:
+            raise CommandError(f"{file} {error}.", returncode=USAGE) from None
         except (OSError, ValueError) as error:
             raise CommandError(f"{file}: {error}", returncode=USAGE) from None
         if not isinstance(body, dict):

@@ -101,6 +101,13 @@ class Config(ProviderFields):
         validation_alias=AliasChoices("idempotencyHeader"),
     )
 
+    @field_validator("test_endpoint")
+    @classmethod
+    def path(cls, test_endpoint: str) -> str:
+        if "://" in test_endpoint or test_endpoint.startswith("//"):
+            raise ValueError("Give only what follows the base address, such as /health.")
+        return test_endpoint
+
     @field_validator("endpoints")
     @classmethod
     def paths(cls, endpoints: dict[str, str]) -> dict[str, str]:

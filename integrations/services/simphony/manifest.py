@@ -122,4 +122,5 @@ manifest = Manifest(
         events={"CheckNotification": "check_updated", "ConfigurationNotification": "menu_updated"},
         parse=parse,
     ),
+    personal=("informationLines",),  # printed on the check: the guest's name among them
 )
