@@ -88,7 +88,8 @@ def number(value: Any, name: str, kind: str = "a number") -> Decimal | None:
         refuse(name, value, f"not {kind}")
     if not found:
         return Decimal(0)  # no negative zero, and none with an exponent
-    _, digits, exponent = found.as_tuple()
+    # How far its first digit is from the point is known at once; its digits are only taken apart where that is near.
+    _, digits, exponent = found.as_tuple() if abs(found.adjusted()) < MAX_DIGITS else (0, (), -MAX_DIGITS - 1)
     if len(digits) + max(exponent, 0) > MAX_DIGITS or exponent < -MAX_DIGITS:
         refuse(name, value, f"not {kind} of at most {MAX_DIGITS} digits")
     return found

@@ -38,6 +38,7 @@ ALONE_FROM = 3
 """From this attempt on an event is read alone: it may be the one that makes the others fail."""
 
 ACCESS_REVOKED = "access_revoked"
+ODD_EVENT = "Correct it at its sender and have it sent again; the next sync reads what the vendor has."
 UNREADABLE = "The vendor's event is not in a shape this provider can read; it is kept as it came."
 
 Key = tuple[str, str]
@@ -113,6 +114,8 @@ class _Batch:
                 events = self._events(row)
                 if row.is_batch:
                     self._split(row, events)
+                elif events and events[0].problem:
+                    self.results[row.pk] = Result(error=RecordRejected(events[0].problem, hint=ODD_EVENT), is_final=True)
                 elif events:
                     yield Work(row, events[0])
                 else:

@@ -1,4 +1,4 @@
-"""One odd row does not keep the others out: what every provider's pages go through."""
+"""One odd row does not keep the others out: what every provider's pages and deliveries go through."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -6,10 +6,11 @@ from typing import Any
 
 from integrations import values
 from integrations.exceptions import RecordRejected
-from integrations.records import Record, Rejected
+from integrations.records import InboundEvent, Record, Rejected
 
 ODD = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError)
 """What a mapping runs into where a vendor sent another shape than it promises."""
+ODD_SHAPE = "It is not in the shape this system promises"
 
 
 def mapped(
@@ -25,7 +26,7 @@ def mapped(
         except RecordRejected as refusal:
             reason = refusal.message
         except ODD as error:
-            reason = f"It is not in the shape this system promises ({type(error).__name__})."
+            reason = f"{ODD_SHAPE} ({type(error).__name__})."
         else:
             records += found
             continue
@@ -34,7 +35,20 @@ def mapped(
     return records, rejected
 
 
-def _named(row: Mapping[str, Any], name_of: Callable[[Any], Any]) -> str:
+def events_of(messages: Iterable[Any], read: Callable[[Any], InboundEvent], type_of: Callable[[Any], Any]) -> list[InboundEvent]:
+    """Return the events of a delivery's messages. Of one that cannot be read it is the type, as far as it goes, and the reason."""
+    found = []
+    for message in messages:
+        try:
+            found.append(read(message))
+        except RecordRejected as refusal:
+            found.append(InboundEvent(event_type=_named(message, type_of), problem=refusal.message))
+        except ODD as error:
+            found.append(InboundEvent(event_type=_named(message, type_of), problem=f"{ODD_SHAPE} ({type(error).__name__})."))
+    return found
+
+
+def _named(row: Any, name_of: Callable[[Any], Any]) -> str:
     try:
         return values.ident(name_of(row), "id")
     except (RecordRejected, *ODD):

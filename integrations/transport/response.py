@@ -1,13 +1,15 @@
-"""A vendor's answer, as providers see it: status, headers, bytes, and JSON that can be trusted to be JSON.
+"""A vendor's answer, as providers see it: status, headers, bytes, JSON, and the lists in it.
 
-Numbers with a fraction become `Decimal`, because they are money more often than not. What JSON does not allow, and what would make a
-later step fall over (two values for one key, NaN, a thousand brackets, a billion zeros), is refused here.
+Numbers with a fraction become `Decimal`, because they are money more often than not. One odd value must not keep a whole page out, so NaN,
+a billion zeros and a thousand brackets come through in a form that costs nothing to hold, and that the readers in `integrations.values`
+refuse with the row they stand in. What is not JSON at all, or has two values for one key, is refused here.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +17,10 @@ from urllib3 import HTTPHeaderDict
 
 from integrations.exceptions import UnexpectedResponse
 
-MAX_EXPONENT = 40
-"""No amount has more digits. `int(Decimal("1e999999999"))` takes all memory there is."""
+MAX_INTEGER = 40
+"""Digits. Longer ones are held as Decimal: Python takes its time over long integers, and has none of more than 4300 digits."""
+MAX_DEPTH = 64
+"""Of lists and objects in each other, where there are more than Python can read: what is deeper is left out."""
 
 CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 """What a vendor may declare. Python knows more, and some of those are slow or decode to something else than text."""
@@ -45,16 +49,46 @@ class Response:
         """Return the body decoded; raises UnexpectedResponse if it is not clean JSON."""
         return self._json
 
+    def rows(self, *path: str) -> list[Any]:
+        """Return the list at a path of names. A missing one is not an empty one, as what is not listed would be taken for deleted.
+        Raises UnexpectedResponse that says what came instead."""
+        found: Any = self._json
+        for number, name in enumerate(path):
+            if not isinstance(found, Mapping) or name not in found:
+                where = f" in “{'.'.join(path[:number])}”" if number else ""
+                raise self.unexpected(f"has no “{name}”{where}: it is {described(found)}")
+            found = found[name]
+        if not isinstance(found, list):
+            raise self.unexpected(
+                f"has no list “{'.'.join(path)}”: it is {described(found)}" if path else f"is {described(found)}, not a list"
+            )
+        return found
+
+    def record(self) -> Mapping[str, Any]:
+        """Return the JSON object that the body is. Raises UnexpectedResponse that says what came instead."""
+        if not isinstance(self._json, Mapping):
+            raise self.unexpected(f"is {described(self._json)}, not a JSON object")
+        return self._json
+
+    def unexpected(self, what: str) -> UnexpectedResponse:
+        """Return the error that this answer is, in a sentence that goes on after “answer”."""
+        return UnexpectedResponse(
+            f"{self.provider or 'The vendor'}'s answer {what}.",
+            provider=self.provider,
+            operation=self.operation,
+            status=self.status,
+            maybe_done=self.maybe_done,
+        )
+
     @cached_property
     def _json(self) -> Any:
         try:
-            return json.loads(
-                self.content.decode(self._charset),
-                parse_float=_decimal,
-                parse_constant=_refuse_constant,
-                object_pairs_hook=_refuse_duplicates,
-            )
-        except (ValueError, ArithmeticError, RecursionError) as error:
+            text = self.content.decode(self._charset)
+            try:
+                return _decode(text)
+            except RecursionError:
+                return _decode(_shallow(text))
+        except (ValueError, RecursionError) as error:
             kind = self.headers.get("Content-Type", "without a content type")
             raise UnexpectedResponse(
                 f"{self.provider or 'The vendor'} answered with something that is not JSON ({kind[:60]}).",
@@ -70,15 +104,25 @@ class Response:
         return declared if declared in CHARSETS else "utf-8-sig"
 
 
+def described(value: Any) -> str:
+    """Say what a JSON value is, without what is in it: "an object with id, name"."""
+    if isinstance(value, Mapping):
+        names = ", ".join(ascii(name)[1:-1][:40] for name in list(value)[:6])
+        return f"an object with {names}{' …' if len(value) > 6 else ''}" if value else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if value else "an empty list"
+    return {str: "a text", bool: "a yes or no", type(None): "null"}.get(type(value), "a number")
+
+
 def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
-    if abs(number.adjusted()) > MAX_EXPONENT:
-        raise ValueError("a number out of any range")
-    return number
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")  # its exponent alone has more digits than a number may
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= MAX_INTEGER else Decimal(text)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -86,3 +130,24 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(record) != len(pairs):
         raise ValueError("a key with two values")
     return record
+
+
+_decode = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal, object_pairs_hook=_refuse_duplicates).decode
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
+
+
+def _shallow(text: str) -> str:
+    """Return JSON with null for what is nested too deeply. Raises ValueError where it does not end."""
+    parts, start, depth = [], 0, 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in ("[", "{"):
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                parts += [text[start : token.start()], "null"]
+        elif token[0] in ("]", "}"):
+            if depth == MAX_DEPTH + 1:
+                start = token.end()
+            depth -= 1
+    if depth > MAX_DEPTH:
+        raise ValueError("it does not end")
+    return "".join([*parts, text[start:]])
