@@ -229,6 +229,27 @@ def flag(value: Any, name: str, *, default: bool) -> bool:
     refuse(name, value, "neither true nor false")
 
 
+def record(value: Any, name: str) -> Mapping[str, Any]:
+    """Read an object; nothing is an empty one."""
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        refuse(name, value, "not an object")
+    return value
+
+
+def objects(value: Any, name: str) -> list[Mapping[str, Any]]:
+    """Read a list of objects; nothing is an empty one."""
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list):
+        refuse(name, value, "not a list")
+    for one in value:
+        if not isinstance(one, Mapping):
+            refuse(name, one, "not an object")
+    return value
+
+
 # --- whole records -------------------------------------------------------------------------------------------------------------
 
 
@@ -254,13 +275,21 @@ def _check(record: Record) -> None:
             for one in value:
                 if isinstance(one, Record):
                     _check(one)
-        elif isinstance(value, Mapping) and _is_deep(value):
+                elif isinstance(one, Mapping):
+                    _check_inside(one, name)
+        elif isinstance(value, Mapping):
+            _check_inside(value, name)
+
+
+def _check_inside(value: Any, name: str, left: int = 20) -> None:
+    """Judge what is kept as it came, such as a guest's preferences."""
+    if isinstance(value, Decimal):
+        number(value, name)
+    elif isinstance(value, Mapping | list | tuple):
+        if not left:
             refuse(name, value, "nested too deeply")
-
-
-def _is_deep(value: Any, left: int = 20) -> bool:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return left == 0 or any(_is_deep(one, left - 1) for one in inner)
+        for one in value.values() if isinstance(value, Mapping) else value:
+            _check_inside(one, name, left - 1)
 
 
 @cache

@@ -1,7 +1,7 @@
 """One odd row does not keep the others out: what every provider's pages and deliveries go through."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from integrations import values
@@ -46,6 +46,18 @@ def events_of(messages: Iterable[Any], read: Callable[[Any], InboundEvent], type
         except ODD as error:
             found.append(InboundEvent(event_type=_named(message, type_of), problem=f"{ODD_SHAPE} ({type(error).__name__})."))
     return found
+
+
+def newest(*seen: datetime | str | None) -> str:
+    """Return the newest of times (a text is one that this returned), as text for a cursor; empty if there is none. It is never in the future:
+    a vendor's clock that is ahead of ours would leave out all that changes until then."""
+    moments = [datetime.fromisoformat(one) if isinstance(one, str) else one for one in seen if one]
+    return min(max(moments), datetime.now(UTC)).astimezone(UTC).isoformat() if moments else ""
+
+
+def before(cursor: str, overlap: timedelta) -> datetime:
+    """Return where to go on reading: before the newest time seen, as much else may have that time, or be committed after it was seen."""
+    return min(datetime.fromisoformat(cursor), datetime.now(UTC)) - overlap
 
 
 def _named(row: Any, name_of: Callable[[Any], Any]) -> str:
