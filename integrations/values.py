@@ -50,18 +50,20 @@ def minor_digits(currency: str) -> int:
 
 def refuse(name: str, value: Any, reason: str) -> NoReturn:
     """Raise RecordRejected with the field, what stood there and why it cannot be read."""
+    raise OddValue(f"{name}: {shown(value)} is {reason}.")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a sentence may quote it: redacted, then cut."""
     if isinstance(value, str):
-        shown = f"“{redact_text(value[:1000]).encode('ascii', 'backslashreplace').decode()[:40]}”" if not value.isascii() else None
-        shown = shown or f"“{redact_text(value[:1000])[:40]}”"
-    elif isinstance(value, bool) or value is None:
-        shown = str(value).lower()
-    elif isinstance(value, int):
-        shown = "a number of many digits" if value.bit_length() > 128 else redact_text(str(value))[:40]
-    elif isinstance(value, Decimal | float):
-        shown = redact_text(str(value)[:1000])[:40]
-    else:
-        shown = {dict: "an object", list: "a list"}.get(type(value), f"a {type(value).__name__}")
-    raise OddValue(f"{name}: {shown.replace(chr(0), '␀')} is {reason}.")
+        return f"“{redact_text(value[:1000])[:40]}”"
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of many digits"
+    if isinstance(value, int | Decimal | float):
+        return redact_text(str(value)[:1000])[:40]
+    return {dict: "an object", list: "a list"}.get(type(value), f"a {type(value).__name__}")
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------------------
@@ -271,6 +273,8 @@ def _check(record: Record) -> None:
     for name, value in zip(names, found, strict=True):
         if type(value) is Decimal:
             number(value, name, "an amount")
+        elif isinstance(value, date):
+            _check_date(value, name)
         elif type(value) is tuple:
             for one in value:
                 if isinstance(one, Record):
@@ -279,6 +283,13 @@ def _check(record: Record) -> None:
                     _check_inside(one, name)
         elif isinstance(value, Mapping):
             _check_inside(value, name)
+
+
+def _check_date(value: date, name: str) -> None:
+    if not EARLIEST < value.year < LATEST:
+        refuse(name, value.isoformat(), "not a time a hotel can have")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        refuse(name, value.isoformat(), "a time without a zone")
 
 
 def _check_inside(value: Any, name: str, left: int = 20) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from integrations import values
-from integrations.exceptions import RecordRejected
+from integrations.exceptions import RecordRejected, UnexpectedResponse
 from integrations.records import InboundEvent, Record, Rejected
 
 ODD = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError)
@@ -23,7 +23,7 @@ def mapped(
     for row in rows:
         try:
             found = [values.judged(record, now) for record in read(row)]
-        except RecordRejected as refusal:
+        except (RecordRejected, UnexpectedResponse) as refusal:
             reason = refusal.message
         except ODD as error:
             reason = f"{ODD_SHAPE} ({type(error).__name__})."
@@ -51,13 +51,17 @@ def events_of(messages: Iterable[Any], read: Callable[[Any], InboundEvent], type
 def newest(*seen: datetime | str | None) -> str:
     """Return the newest of times (a text is one that this returned), as text for a cursor; empty if there is none. It is never in the future:
     a vendor's clock that is ahead of ours would leave out all that changes until then."""
-    moments = [datetime.fromisoformat(one) if isinstance(one, str) else one for one in seen if one]
+    moments = [_read(one) for one in seen if one]
     return min(max(moments), datetime.now(UTC)).astimezone(UTC).isoformat() if moments else ""
 
 
 def before(cursor: str, overlap: timedelta) -> datetime:
     """Return where to go on reading: before the newest time seen, as much else may have that time, or be committed after it was seen."""
-    return min(datetime.fromisoformat(cursor), datetime.now(UTC)) - overlap
+    return min(_read(cursor), datetime.now(UTC)) - overlap
+
+
+def _read(time: datetime | str) -> datetime:
+    return datetime.fromisoformat(time) if isinstance(time, str) else time
 
 
 def _named(row: Any, name_of: Callable[[Any], Any]) -> str:

@@ -70,7 +70,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
         path = self.config.test_endpoint or next(iter(endpoints.values()), "")
         if not path:
             raise ConfigurationError("There is nothing to test.", hint="Enter test_endpoint or an endpoint in the configuration.")
-        answer = self.client.call("GET", path, name="test_connection", expect=range(200, 300))
+        answer = self.client.call("GET", path, name="test_connection")
         known = [name for name in ENDPOINTS if name in endpoints]
         refused = [name for name in LISTED if name in endpoints and not self._lists(name)]
         note = f" It does not list {', '.join(refused)}: these can only be written." if refused else ""

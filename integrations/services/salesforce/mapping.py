@@ -71,7 +71,7 @@ def _rating(value: Any) -> int:
 
 
 def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
-    return lambda value: str(value).lower() if str(value).lower() in words else other
+    return lambda value: value.lower() if isinstance(value, str) and value.lower() in words else other
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -110,8 +110,8 @@ class ObjectMap:
     def read(self, row: Mapping[str, Any]) -> Record:
         """Return a row as a record. Raises RecordRejected."""
         updated_at = moment(row["SystemModstamp"])
-        if row.get("IsDeleted"):
-            return self.gone(row["Id"], updated_at)
+        if values.flag(row.get("IsDeleted"), "IsDeleted", default=False):
+            return self.gone(values.ident(row["Id"], "Id"), updated_at)
         held = {name: column for name, column in self.fields.items() if row.get(column) is not None}
         told = {
             name: _READERS[name](row[column]) if name in _READERS else values.text(row[column], column) for name, column in held.items()

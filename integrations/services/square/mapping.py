@@ -7,9 +7,9 @@ object is ignored, so that a new field or type of Square changes nothing.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, StrictInt, ValidationError, model_validator
 
 from integrations import values
 from integrations.exceptions import RecordRejected
@@ -28,17 +28,11 @@ TAX_DIGITS = 5
 # --- money ---------------------------------------------------------------------------------------------------------------------
 
 
-def _whole(value: Any) -> Any:
-    """Judge how long a number is before pydantic computes it."""
-    try:
-        values.number(value, "amount")
-    except RecordRejected as refusal:
-        raise ValueError(refusal.message) from None
-    return value
+# Square's numbers are whole JSON numbers. Read by the letter, `true` is none, and no exponent makes one of a gigabyte.
 
 
 class Money(BaseModel):
-    amount: Annotated[int, BeforeValidator(_whole)] = 0
+    amount: StrictInt = 0
     currency: str = Field(pattern=r"^[A-Z]{3}$")
 
     @property
@@ -60,7 +54,7 @@ class CatalogObject(BaseModel):
     makes: ClassVar[type[Record]]
 
     id: str = Field(min_length=1)
-    version: int | None = None
+    version: StrictInt | None = None
     updated_at: datetime | None = None
     present_at_all_locations: bool = True
     present_at_location_ids: frozenset[str] = frozenset()
@@ -92,7 +86,7 @@ class CatalogObject(BaseModel):
 
 class CategoryRef(BaseModel):
     id: str = ""
-    ordinal: int = 0
+    ordinal: StrictInt = 0
 
 
 class Category(CatalogObject):
@@ -129,7 +123,7 @@ NO_OVERRIDE = Override()
 
 class Priced(CatalogObject):
     name: str = ""
-    ordinal: int = 0
+    ordinal: StrictInt = 0
     price_money: Money | None = None
     pricing_type: str = ""
     location_overrides: tuple[Override, ...] = ()
@@ -156,8 +150,8 @@ class ChoiceList(CatalogObject):
     makes = ModifierList
     name: str = ""
     modifiers: tuple[Modifier, ...] = ()
-    min_selected_modifiers: int = -1
-    max_selected_modifiers: int = -1
+    min_selected_modifiers: StrictInt = -1
+    max_selected_modifiers: StrictInt = -1
 
     def record(self, location_id: str) -> ModifierList:
         modifiers = sorted((m for m in self.modifiers if m.is_offered(location_id)), key=lambda m: m.ordinal)
@@ -245,8 +239,9 @@ def _read(model: type[M], found: Any) -> M:
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise RecordRejected(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+        problem = error.errors(include_url=False)[0]
+        stood = "" if problem["type"] == "missing" else f", not {values.shown(problem['input'])}"
+        raise RecordRejected(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}{stood}.") from error
 
 
 # --- orders --------------------------------------------------------------------------------------------------------------------
@@ -255,7 +250,7 @@ def _read(model: type[M], found: Any) -> M:
 class Order(BaseModel):
     id: str
     location_id: str = ""
-    version: int | None = None
+    version: StrictInt | None = None
     """Absent on checks that were opened at the till: those cannot be changed through the API."""
     state: str = ""
     updated_at: datetime | None = None

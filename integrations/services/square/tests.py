@@ -86,6 +86,7 @@ class TestContract(ProviderContract):
 
     def simulator(self, page_size: int = 0) -> SquareSimulator:
         simulator = SquareSimulator(page_size=page_size or 1000)
+        simulator.catalog.tick()  # long after its objects were made
         for _ in range(7):
             simulator.ring_up(1250)
         return simulator
@@ -102,7 +103,9 @@ class TestContract(ProviderContract):
 
 @pytest.fixture
 def square() -> Iterator[Connection]:
-    with TestContract().connected(SquareSimulator(page_size=10)) as connection:
+    simulator = SquareSimulator(page_size=10)
+    simulator.catalog.tick()  # long after its objects were made
+    with TestContract().connected(simulator) as connection:
         yield connection
 
 
