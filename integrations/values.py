@@ -7,7 +7,7 @@ field, the value (redacted, then cut) and the reason.
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cache
@@ -255,13 +255,10 @@ def objects(value: Any, name: str) -> list[Mapping[str, Any]]:
 # --- whole records -------------------------------------------------------------------------------------------------------------
 
 
-def judged(record: R, now: datetime) -> R:
-    """Return a record that holds what its fields are declared to hold. Raises RecordRejected.
-
-    A change that lies in the future is taken to have happened now: it would outrank every change to come.
-    """
+def judged(record: R) -> R:
+    """Return a record that holds what its fields are declared to hold. Raises RecordRejected."""
     _check(record)
-    return replace(record, updated_at=now) if record.updated_at and record.updated_at > now else record
+    return record
 
 
 def _check(record: Record) -> None:

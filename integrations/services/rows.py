@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from integrations import values
 from integrations.exceptions import RecordRejected, UnexpectedResponse
 from integrations.records import InboundEvent, Record, Rejected
+
+T = TypeVar("T")
 
 ODD = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError)
 """What a mapping runs into where a vendor sent another shape than it promises."""
@@ -17,22 +19,28 @@ def mapped(
     rows: Iterable[Any], kind: type[Record], read: Callable[[Any], Iterable[Record]], name_of: Callable[[Any], Any]
 ) -> tuple[list[Record], list[Rejected]]:
     """Return the records of a page's rows, and the rows that could not be read, each with its reason."""
-    now = datetime.now(UTC)
-    records: list[Record] = []
+    judged = values.judged
+    found, rejected = read_each(rows, kind, lambda row: [judged(record) for record in read(row)], name_of)
+    return [record for records in found for record in records], rejected
+
+
+def read_each(
+    rows: Iterable[Any], kind: type[Record], read: Callable[[Any], T], name_of: Callable[[Any], Any]
+) -> tuple[list[T], list[Rejected]]:
+    """Return what was read of each row, and the rows that could not be, each with its reason."""
+    found: list[T] = []
     rejected: list[Rejected] = []
     for row in rows:
         try:
-            found = [values.judged(record, now) for record in read(row)]
+            found.append(read(row))
+            continue
         except (RecordRejected, UnexpectedResponse) as refusal:
             reason = refusal.message
         except ODD as error:
             reason = f"{ODD_SHAPE} ({type(error).__name__})."
-        else:
-            records += found
-            continue
         payload = row if isinstance(row, Mapping) else {"value": row}
-        rejected.append(Rejected(external_id=_named(payload, name_of), record_type=kind.record_type, reason=reason, payload=payload))
-    return records, rejected
+        rejected.append(Rejected(external_id=named(row, name_of), record_type=kind.record_type, reason=reason, payload=payload))
+    return found, rejected
 
 
 def events_of(messages: Iterable[Any], read: Callable[[Any], InboundEvent], type_of: Callable[[Any], Any]) -> list[InboundEvent]:
@@ -42,9 +50,9 @@ def events_of(messages: Iterable[Any], read: Callable[[Any], InboundEvent], type
         try:
             found.append(read(message))
         except RecordRejected as refusal:
-            found.append(InboundEvent(event_type=_named(message, type_of), problem=refusal.message))
+            found.append(InboundEvent(event_type=named(message, type_of), problem=refusal.message))
         except ODD as error:
-            found.append(InboundEvent(event_type=_named(message, type_of), problem=f"{ODD_SHAPE} ({type(error).__name__})."))
+            found.append(InboundEvent(event_type=named(message, type_of), problem=f"{ODD_SHAPE} ({type(error).__name__})."))
     return found
 
 
@@ -64,7 +72,8 @@ def _read(time: datetime | str) -> datetime:
     return datetime.fromisoformat(time) if isinstance(time, str) else time
 
 
-def _named(row: Any, name_of: Callable[[Any], Any]) -> str:
+def named(row: Any, name_of: Callable[[Any], Any]) -> str:
+    """Return what a row calls itself, as well as it lets itself be named."""
     try:
         return values.ident(name_of(row), "id")
     except (RecordRejected, *ODD):

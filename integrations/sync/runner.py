@@ -51,6 +51,7 @@ WORKER_LOST = "worker_lost"
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
 DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
+CLOCK_AHEAD = "{:,} records carry a time in the future, by a clock ahead of ours: the time they came counts instead."
 _COMPARE_AT_ONCE = 2000
 TOGETHER_RECORDS, TOGETHER_SECONDS = 1000, 0.2
 """Pages are stored together up to so many records, as long as they come that fast: a page costs the database a score of round trips, however
@@ -99,6 +100,7 @@ class Runner:
         self.stopping = stopping or threading.Event()
         self.keep_trying = keep_trying
         self.owner = uuid.uuid4()
+        self._ahead = 0
 
     def execute(self) -> SyncRun:
         """Run to the end, or until interrupted. Returns the run in its new state; a run another worker holds is returned as it is."""
@@ -229,6 +231,7 @@ class Runner:
         counts = reconciler.store(page.records)
         run = self.run
         before = run.checkpoint or {}
+        self._ahead += counts.ahead
         self._reject(page, counts)
         self._save(
             checkpoint={"after": dict(page.checkpoint), "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor)},
@@ -320,6 +323,9 @@ class Runner:
         for digests in SyncPage.objects.filter(run=self.run, record_type=record_type).values_list("digests", flat=True).iterator():
             for digest in array("Q", bytes(digests)):
                 parts[digest >> 56].append(digest)
+        nameless = _digest("")
+        if nameless in parts[nameless >> 56]:
+            return  # what was rejected without its id may be any of them
         for number, part in enumerate(parts):
             parts[number] = array("Q", sorted(part))
         for external_id in known.values_list("external_id", flat=True).iterator(chunk_size=_COMPARE_AT_ONCE):
@@ -335,7 +341,7 @@ class Runner:
         run = self.run
         now = timezone.now()
         status = RunStatus.PARTIAL if held_back or run.rejected_count else RunStatus.SUCCEEDED
-        error = {"error_code": "", "error_message": "", "hint": ""}
+        error = {"error_code": "", "error_message": "", "hint": CLOCK_AHEAD.format(self._ahead) if self._ahead else ""}
         if held_back:
             error = {
                 "error_code": DELETIONS_WAIT,
@@ -406,7 +412,7 @@ class Runner:
             direction=Direction.INBOUND,
             status=status,
             request_data={"run": run.pk, "mode": run.mode, "trigger": run.trigger},
-            response_data={"summary": run.summary},
+            response_data={"summary": run.summary, **({"hint": run.hint} if run.hint else {})},
             http_status=error.status if isinstance(error, ProviderError) else None,
             attempt=run.attempts,
             error_code=error.code if error else run.error_code,

@@ -140,7 +140,9 @@ class SalesforceProvider(Provider[Config, Credentials]):
         modified = cursor.get("modified")
         if covered is None:
             deleted, rejected, covered = self._deleted(source, cursor.get("covered"))
-            yield Page(records=deleted, rejected=rejected, checkpoint={"covered": covered}, cursor={"modified": modified, "covered": covered})
+            yield Page(
+                records=deleted, rejected=rejected, checkpoint={"covered": covered}, cursor={"modified": modified, "covered": covered}
+            )
         since = [("SystemModstamp", ">=", before(modified, OVERLAP))] if modified else []
         yield from self._listed(source, query, since, covered=covered)
 
@@ -177,7 +179,9 @@ class SalesforceProvider(Provider[Config, Credentials]):
             until = newest(moment(log.get("latestDateCovered")))
         except RecordRejected as refusal:
             raise answer.unexpected(f"does not say how far its log of deletions goes: {refusal.message.rstrip('.')}") from refusal
-        records, rejected = mapped(rows, source.record, lambda row: [source.gone(row["id"], moment(row["deletedDate"]))], lambda row: row["id"])
+        records, rejected = mapped(
+            rows, source.record, lambda row: [source.gone(row["id"], moment(row["deletedDate"]))], lambda row: row["id"]
+        )
         return records, rejected, until
 
     # --- writes ----------------------------------------------------------------------------------------------------------------
