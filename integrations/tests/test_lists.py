@@ -11,6 +11,7 @@ from integrations.models import Integration, RunStatus, SyncRun
 from integrations.services import service_for
 from integrations.services.generic_rest.simulator import GenericRestSimulator
 from integrations.services.opera_cloud import simulator as opera
+from integrations.services.opera_cloud import simulator_gateway
 from integrations.services.simphony import simulator as simphony
 from integrations.services.square import simulator as square
 from integrations.simulators.server import SimRequest, SimResponse, Simulator
@@ -243,10 +244,13 @@ def test_dish_that_moved_over_the_edge_of_a_page_is_kept_and_one_that_is_gone_is
 # --- vendors -------------------------------------------------------------------------------------------------------------------------
 
 
-def test_more_arrivals_than_opera_lists_are_read_in_smaller_slices(hotel: Hotel, in_memory: InMemoryVendor) -> None:
+def test_more_arrivals_than_opera_lists_are_read_in_smaller_slices(
+    hotel: Hotel, in_memory: InMemoryVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulator_gateway, "MOST_ROWS", 50)  # a thousand, in a hotel of 1,600 arrivals a week
     simulator = opera.OperaCloudSimulator()
     template = simulator.hotel.stays["660097"]
-    for number in range(1600):
+    for number in range(80):
         arrival = simulator.hotel.today + timedelta(days=number % 7)
         stay = type(template)(id=f"X{number}", guest_id=template.guest_id, arrival=arrival, departure=arrival + timedelta(days=1), room="")
         simulator.hotel.add_stay(stay)
@@ -254,7 +258,7 @@ def test_more_arrivals_than_opera_lists_are_read_in_smaller_slices(hotel: Hotel,
     service = service_for(integration_of(hotel, opera.connection(ADDRESS), "opera_cloud"))
     run = service.sync("reservations", since=simulator.hotel.today, until=simulator.hotel.today + timedelta(days=6))
     assert run.status == RunStatus.SUCCEEDED
-    assert Reservation.objects.filter(arrival_date__range=(simulator.hotel.today, simulator.hotel.today + timedelta(days=6))).count() >= 1600
+    assert Reservation.objects.filter(arrival_date__range=(simulator.hotel.today, simulator.hotel.today + timedelta(days=6))).count() >= 80
 
 
 def test_page_of_opera_that_is_lost_archives_no_room(hotel: Hotel, in_memory: InMemoryVendor) -> None:
@@ -288,7 +292,9 @@ def test_list_that_is_missing_is_not_an_empty_one(hotel: Hotel, in_memory: InMem
     before = service.sync(stream)
     assert before.status == RunStatus.SUCCEEDED
     live = MenuItem.live.count() + Room.objects.filter(archived_at=None).count()
-    in_memory(simulator, bend=lambda request, usual: SimResponse(json=answer) if path in request.path and "summary" not in request.path else usual)
+    in_memory(
+        simulator, bend=lambda request, usual: SimResponse(json=answer) if path in request.path and "summary" not in request.path else usual
+    )
     run: SyncRun = service.sync(stream, full=True)
     assert (run.status, run.error_code) == (RunStatus.FAILED, "unexpected_response")
     assert any(word in run.error_message for word in ("object with", "a list", "an empty list", "a text"))
