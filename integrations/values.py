@@ -25,6 +25,8 @@ ID_LENGTH = 192
 """Of a vendor's id."""
 MAX_DIGITS = 28
 """Of a number, before and after the point together; every column holds fewer."""
+MAX_DEPTH = 20
+"""Of lists and objects in what is kept as it came."""
 EARLIEST, LATEST = 1900, 2199
 """Years in which something of a hotel can lie."""
 
@@ -240,6 +242,27 @@ def record(value: Any, name: str) -> Mapping[str, Any]:
     return value
 
 
+def facts(value: Any, name: str) -> dict[str, Any]:
+    """Read an object that is kept as it came, such as a guest's preferences, as plain JSON: a number with a fraction keeps its digits as
+    text. Nothing is an empty one."""
+    return {text(key, name): _plain(one, f"{name}.{text(key, name)[:40]}", MAX_DEPTH) for key, one in record(value, name).items()}
+
+
+def _plain(value: Any, name: str, left: int) -> Any:
+    if isinstance(value, Mapping | list) and not left:
+        refuse(name, value, "nested too deeply")
+    if isinstance(value, Mapping):
+        return {text(key, name): _plain(one, name, left - 1) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one, name, left - 1) for one in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | Decimal | float):
+        found = number(value, name)
+        return value if isinstance(value, int) else str(found)
+    return text(value, name)
+
+
 def objects(value: Any, name: str) -> list[Mapping[str, Any]]:
     """Read a list of objects; nothing is an empty one."""
     if value is None or value == "":
@@ -289,15 +312,15 @@ def _check_date(value: date, name: str) -> None:
         refuse(name, value.isoformat(), "a time without a zone")
 
 
-def _check_inside(value: Any, name: str, left: int = 20) -> None:
-    """Judge what is kept as it came, such as a guest's preferences."""
-    if isinstance(value, Decimal):
-        number(value, name)
-    elif isinstance(value, Mapping | list | tuple):
+def _check_inside(value: Any, name: str, left: int = MAX_DEPTH + 1) -> None:
+    """Judge what is kept as plain JSON."""
+    if isinstance(value, Mapping | list | tuple):
         if not left:
             refuse(name, value, "nested too deeply")
         for one in value.values() if isinstance(value, Mapping) else value:
             _check_inside(one, name, left - 1)
+    elif not isinstance(value, str | int | float | None):
+        refuse(name, value, "not plain JSON")
 
 
 @cache

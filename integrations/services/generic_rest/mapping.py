@@ -195,7 +195,7 @@ def guest(source: Mapping[str, Any], currency: str) -> Guest:
         language=fields.text("language"),
         nationality=fields.text("nationality", "country"),
         is_vip=fields.flag("is_vip", "vip", default=False),
-        preferences=values.record(fields.get("preferences"), "preferences"),
+        preferences=values.facts(fields.get("preferences"), "preferences"),
     )
 
 

@@ -251,7 +251,7 @@ def guest(answer: Row) -> Guest:
         nationality=text(customer, "nationality") or text(part(customer, "citizenCountry"), "code"),
         is_vip=bool(customer.get("vipStatus")),
         preferences={
-            text(group, "preferenceType"): [p.get("preferenceValue") for p in values.objects(group.get("preference"), "preference")]
+            text(group, "preferenceType"): [text(p, "preferenceValue") for p in values.objects(group.get("preference"), "preference")]
             for group in values.objects(part(details, "preferenceCollection").get("preferenceType"), "preferenceType")
             if group.get("preferenceType")
         },

@@ -7,7 +7,6 @@ fields are called is a table here that a hotel's config may overrule, name by na
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -126,7 +125,7 @@ class ObjectMap:
     def read_preferences(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the guest prefers, as plain JSON; what is not filled in is left out."""
         held = {name: row.get(column) for name, column in self.preferences.items()}
-        return {name: str(value) if isinstance(value, Decimal) else value for name, value in held.items() if value not in (None, "")}
+        return values.facts({name: value for name, value in held.items() if value not in (None, "")}, "preferences")
 
     def gone(self, external_id: str, when: datetime) -> Record:
         return self.record(external_id=external_id, updated_at=when, deleted=True)
