@@ -50,6 +50,11 @@ def minor_digits(currency: str) -> int:
     return MINOR_DIGITS.get(currency, 2)
 
 
+def is_payable(amount: Decimal, currency: str) -> bool:
+    """Say whether an amount has no more digits than its currency."""
+    return amount == round(amount, minor_digits(currency))
+
+
 def refuse(name: str, value: Any, reason: str) -> NoReturn:
     """Raise RecordRejected with the field, what stood there and why it cannot be read."""
     raise OddValue(f"{name}: {shown(value)} is {reason}.")
@@ -170,18 +175,25 @@ def _epoch(seconds: Decimal | None, value: Any, name: str) -> datetime:
 
 def day(value: Any, name: str, zone: tzinfo = UTC) -> date | None:
     """Read a calendar day. A time with an offset is the day it is in `zone`, the hotel's; one without is the day it says."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and _DAY.fullmatch(value):
-        try:
-            found = date.fromisoformat(value)
-        except ValueError:
-            refuse(name, value, "not a date")
-        if not EARLIEST < found.year < LATEST:
-            refuse(name, value, "not a date a hotel can have")
-        return found
+    if value is None or value == "" or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return plain_day(value, name)
     found = moment(value, name, zone)
     return found.astimezone(zone).date()
+
+
+def plain_day(value: Any, name: str) -> date | None:
+    """Read a calendar day where a time is refused: it would be another day elsewhere."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime) or not isinstance(value, date | str) or (isinstance(value, str) and not _DAY.fullmatch(value)):
+        refuse(name, value, "not a date (YYYY-MM-DD)")
+    try:
+        found = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        refuse(name, value, "not a date")
+    if not EARLIEST < found.year < LATEST:
+        refuse(name, value, "not a date a hotel can have")
+    return found
 
 
 # --- words ---------------------------------------------------------------------------------------------------------------------
@@ -263,6 +275,22 @@ def _plain(value: Any, name: str, left: int) -> Any:
     return text(value, name)
 
 
+def check_plain(value: Any, name: str, left: int = MAX_DEPTH + 1) -> None:
+    """Judge what is kept as the plain JSON it is. Raises RecordRejected."""
+    if isinstance(value, Mapping | list | tuple):
+        if not left:
+            refuse(name, value, "nested too deeply")
+        for one in (*value, *value.values()) if isinstance(value, Mapping) else value:
+            check_plain(one, name, left - 1)
+    elif isinstance(value, str):
+        text(value, name)
+    elif isinstance(value, int | float):
+        if not isinstance(value, bool):
+            number(value, name)
+    elif value is not None:
+        refuse(name, value, "not plain JSON")
+
+
 def objects(value: Any, name: str) -> list[Mapping[str, Any]]:
     """Read a list of objects; nothing is an empty one."""
     if value is None or value == "":
@@ -300,9 +328,9 @@ def _check(record: Record) -> None:
                 if isinstance(one, Record):
                     _check(one)
                 elif isinstance(one, Mapping):
-                    _check_inside(one, name)
+                    check_plain(one, name)
         elif isinstance(value, Mapping):
-            _check_inside(value, name)
+            check_plain(value, name)
 
 
 def _check_date(value: date, name: str) -> None:
@@ -310,17 +338,6 @@ def _check_date(value: date, name: str) -> None:
         refuse(name, value.isoformat(), "not a time a hotel can have")
     if isinstance(value, datetime) and value.tzinfo is None:
         refuse(name, value.isoformat(), "a time without a zone")
-
-
-def _check_inside(value: Any, name: str, left: int = MAX_DEPTH + 1) -> None:
-    """Judge what is kept as plain JSON."""
-    if isinstance(value, Mapping | list | tuple):
-        if not left:
-            refuse(name, value, "nested too deeply")
-        for one in value.values() if isinstance(value, Mapping) else value:
-            _check_inside(one, name, left - 1)
-    elif not isinstance(value, str | int | float | None):
-        refuse(name, value, "not plain JSON")
 
 
 @cache

@@ -186,6 +186,7 @@ class IntegrationService:
             for page in _in_words(getattr(provider, declared.name)(query)):
                 with transaction.atomic():
                     total.add(reconciler.store(page.records))
+                    total.rejected += [(refused, refused.reason) for refused in page.rejected]
                     transaction.set_rollback(True)
         return total
 

@@ -42,7 +42,7 @@ class Command(HospientCommand):
         try:
             text = sys.stdin.read() if file == "-" else Path(file).read_text()
             body = json.loads(text or "{}")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CommandError(f"{file}: {error}", returncode=USAGE) from None
         if not isinstance(body, dict):
             raise CommandError(f"{file}: expected a JSON object.", returncode=USAGE)

@@ -34,7 +34,7 @@ class Command(HospientCommand):
             run = service.sync(stream, on_page=on_page, **wanted)
         if run.is_open:
             self.note("Another process is at it already.")
-        if run.error_message:
+        if run.error_message or run.hint:
             self.note(f"{run.error_message} {run.hint}".strip())
         word = {RunStatus.FAILED: "Failed", RunStatus.PARTIAL: "Partial"}.get(RunStatus(run.status), "")
         self.show(f"{word + ': ' if word else ''}{run.summary} (see run {run.pk})", run_as_json(run))

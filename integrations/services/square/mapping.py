@@ -21,6 +21,8 @@ CHECK_STATUS = {"DRAFT": "draft", "OPEN": "open", "COMPLETED": "closed", "CANCEL
 EXTERNAL_TYPES = {"credit_card": "CARD", "debit_card": "CARD", "bank_transfer": "BANK_TRANSFER", "room_charge": "STORED_BALANCE"}
 """Our payment methods -> ExternalPaymentDetails.type; the rest is OTHER."""
 ORDER_TAX = {"uid": "tax", "name": "Tax", "type": "ADDITIVE", "scope": "ORDER"}
+LINE_ROUNDING = Decimal("0.01")
+"""So far a line may be from its quantity times its price: tills round each line."""
 TAX_DIGITS = 5
 """Decimals of a tax percentage we send; enough to hit any amount of tax on a check below 100,000.00 exactly."""
 
@@ -299,8 +301,10 @@ def _line_item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
     quantity, price = Decimal(item["quantity"]), Decimal(item["unit_price"])
     name, count = item["name"], f"{quantity.normalize():f}"
     line = {"note": item["note"][:2000]} if item.get("note") else {}
-    if quantity % 1:
-        # Square takes a fraction only in a unit of measure, which our line does not have.
+    rounded = abs(quantity * price - Decimal(item["total_price"]))
+    if quantity % 1 or not values.is_payable(price, currency) or 0 < rounded <= LINE_ROUNDING:
+        # Square takes a fraction only in a unit of measure, which our line does not have, and works a line out from a price in whole
+        # cents: what the guest saw is the line.
         return line | {"quantity": "1", "name": f"{count} × {name}"[:512], "base_price_money": to_money(item["total_price"], currency)}
     if item.get("variation_external_id") and item.get("menu_price") and Decimal(item["menu_price"]) == price:
         return line | {"quantity": count, "catalog_object_id": item["variation_external_id"]}

@@ -274,6 +274,16 @@ def test_line_at_another_price_than_the_menus_is_posted_by_name() -> None:
     assert line == {"note": "no bacon", "quantity": "2", "name": "Club sandwich", "base_price_money": {"amount": 1200, "currency": "EUR"}}
 
 
+@pytest.mark.parametrize(
+    ("quantity", "price", "total", "cents"), [("8", "0.125", "1.00", 100), ("3", "3.3333", "10.00", 1000), ("3", "3.33", "10.00", 1000)]
+)
+def test_line_comes_to_what_the_guest_saw(quantity: str, price: str, total: str, cents: int) -> None:
+    item = CHECK["items"][0] | {"quantity": quantity, "unit_price": price, "total_price": total, "menu_price": price}
+    (line,) = mapping.to_order(CHECK | {"items": [item]}, BAR)["line_items"]
+    assert (line["quantity"], line["base_price_money"]["amount"]) == ("1", cents)
+    assert line["name"] == f"{quantity} × Club sandwich"
+
+
 def test_fraction_of_a_portion_becomes_one_line_at_its_total() -> None:
     club = CHECK["items"][0] | {"quantity": "2.500", "total_price": "36.25"}
     (line,) = mapping.to_order(CHECK | {"items": [club]}, BAR)["line_items"]
