@@ -16,7 +16,7 @@ from integrations.models import Integration
 from integrations.services import calls, inputs, service_for
 from integrations.services.setup import create_integration
 from integrations.tests.conftest import Connect
-from integrations.tests.test_any_value import PLACE, changed, places
+from integrations.tests.test_any_value import changed, places
 
 CHECK = {
     "room_number": "101",
@@ -53,14 +53,13 @@ def test_any_value_in_any_body_is_read_or_refused_by_name(name: str, data: Any) 
     for step in place[:-1]:
         target = target[step]
     target[place[-1]] = data.draw(st.sampled_from(ODD))
+    errors: dict[str, str] = {}
     try:
-        read = inputs.read(getattr(inputs, name), body)
+        inputs.read(getattr(inputs, name), body).model_dump_json()  # it can be stored
     except InvalidInput as refusal:
-        assert all(field and sentence for field, sentence in refusal.errors.items())
-        assert PLACE not in str(refusal)
-        str(refusal).encode()
-    else:
-        read.model_dump_json()  # it can be stored
+        errors = refusal.errors
+    assert all(field and sentence for field, sentence in errors.items())
+    json.dumps(errors, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,9 @@ def test_charge_beyond_the_hotels_digits_is_refused(operator: APIClient, hotel: 
 # --- settings, commands ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["a\x00b", "\ud800", float("nan"), float("inf"), 10**60, {"deep": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}])
+@pytest.mark.parametrize(
+    "value", ["a\x00b", "\ud800", float("nan"), float("inf"), 10**60, {"deep": [[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]}]
+)
 @pytest.mark.parametrize("place", ["config", "sync_settings", "credentials"])
 def test_odd_setting_is_refused_by_its_name(hotel: Hotel, stub: Any, place: str, value: Any) -> None:
     body = {"integration_type": "pos", "provider": "stub", "credentials": {"access_token": "stub-access-token-4711"}}
