@@ -6,7 +6,7 @@ field, the value (redacted, then cut) and the reason.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -313,24 +313,19 @@ def judged(record: R) -> R:
 
 
 def _check(record: Record) -> None:
-    names, sorts, values = _sorts(type(record))
+    names, sorts, values, looks = _sorts(type(record))
     found = values(record)
     if not all(map(isinstance, found, sorts)):
         name, value = next((n, v) for n, v, sort in zip(names, found, sorts, strict=True) if not isinstance(v, sort))
         refuse(name, value, "not what this field holds")
-    for name, value in zip(names, found, strict=True):
-        if type(value) is Decimal:
-            number(value, name, "an amount")
-        elif isinstance(value, date):
-            _check_date(value, name)
-        elif type(value) is tuple:
-            for one in value:
-                if isinstance(one, Record):
-                    _check(one)
-                elif isinstance(one, Mapping):
-                    check_plain(one, name)
-        elif isinstance(value, Mapping):
-            check_plain(value, name)
+    for place, look in looks:
+        if value := found[place]:
+            look(value, names[place])
+
+
+def _check_amount(value: Any, name: str) -> None:
+    if not value.is_finite() or abs(value.adjusted()) >= MAX_DIGITS or value.as_tuple().exponent < -MAX_DIGITS:
+        number(value, name, "an amount")
 
 
 def _check_date(value: date, name: str) -> None:
@@ -340,10 +335,27 @@ def _check_date(value: date, name: str) -> None:
         refuse(name, value.isoformat(), "a time without a zone")
 
 
+def _check_parts(value: tuple[Any, ...], name: str) -> None:
+    for one in value:
+        if isinstance(one, Record):
+            _check(one)
+        elif not isinstance(one, str):
+            check_plain(one, name)
+
+
+_LOOKS = ((Decimal, _check_amount), (date, _check_date), (tuple, _check_parts), (Mapping, check_plain))
+
+
 @cache
-def _sorts(kind: type[Record]) -> tuple[tuple[str, ...], tuple[Any, ...], attrgetter]:
+def _sorts(kind: type[Record]) -> tuple[tuple[str, ...], tuple[Any, ...], attrgetter, list[tuple[int, Callable[[Any, str], None]]]]:
+    """Return the fields of a sort of record: their names, what they hold, how to get them, and which of them to look into, and how."""
     hints, names = get_type_hints(kind), tuple(one.name for one in fields(kind))
-    return names, tuple(_sort(hints[name]) for name in names), attrgetter(*names)
+    sorts = tuple(_sort(hints[name]) for name in names)
+    looks = []
+    for place, sort in enumerate(sorts):
+        held = sort if isinstance(sort, tuple) else (sort,)
+        looks += [(place, look) for base, look in _LOOKS if any(issubclass(one, base) for one in held)]
+    return names, sorts, attrgetter(*names), looks
 
 
 def _sort(hint: Any) -> Any:

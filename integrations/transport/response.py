@@ -18,7 +18,7 @@ from urllib3 import HTTPHeaderDict
 from integrations.exceptions import UnexpectedResponse
 
 MAX_INTEGER = 40
-"""Digits. Longer ones are held as Decimal: Python takes its time over long integers, and has none of more than 4300 digits."""
+"""Digits. Where one has more than the 4300 that Python reads, those that are longer than this are held as Decimal."""
 MAX_DEPTH = 64
 """Of lists and objects in each other, where there are more than Python can read: what is deeper is left out."""
 
@@ -87,7 +87,9 @@ class Response:
             try:
                 return _decode(text)
             except RecursionError:
-                return _decode(_shallow(text))
+                return _decode_odd(_shallow(text))
+            except (ValueError, InvalidOperation):
+                return _decode_odd(text)  # one number may be too long for Python
         except (ValueError, RecursionError) as error:
             kind = self.headers.get("Content-Type", "without a content type")
             raise UnexpectedResponse(
@@ -132,7 +134,10 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-_decode = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal, object_pairs_hook=_refuse_duplicates).decode
+_decode = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_refuse_duplicates).decode
+_decode_odd = json.JSONDecoder(
+    parse_float=_decimal, parse_int=_integer, parse_constant=Decimal, object_pairs_hook=_refuse_duplicates
+).decode
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
 
