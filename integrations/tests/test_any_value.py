@@ -30,7 +30,7 @@ ODD = [
     "1e1000000", "-1e-1000000", '"1e1000000"', "1e99999999999999999999", "9" * 40, f'"{"9" * 40}"', "9" * 5000, '"0x10"', '"١٢"',
     '""', '" "', r'"\ud800"', r'"a\u0000b"', '"0001-01-01T00:00:00+14:00"', '"9999-12-31T23:59:59-14:00"', '"2026-13-45"', "1781010100000",
     '"1781010100000"', '"2099-01-01T00:00:00Z"', "[]", "{}", "[[]]", "[null]", '[{}]', '{"a":{}}', '{"id":7}', f'"{"x" * 300}"',
-    f'"{"x" * 100_000}"', "[" * 900 + "]" * 900, "[" * 50_000 + "]" * 50_000, '{"a":' * 30 + "1e400" + "}" * 30, '"4111 1111 1111 1111"',
+    f'"{"x" * 100_000}"', "[" * 300 + "]" * 300, "[" * 450 + "]" * 450, "[" * 900 + "]" * 900, "[" * 50_000 + "]" * 50_000, '{"a":' * 30 + "1e400" + "}" * 30, '"4111 1111 1111 1111"',
 ]  # fmt: skip
 ANYTHING = st.sampled_from(ODD) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
@@ -117,8 +117,11 @@ def clean_answers(vendor: str, stream: str, hotel: Hotel) -> list[tuple[str, Any
     return wire.answers
 
 
+FEW = settings(max_examples=3, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
 @pytest.mark.parametrize(("vendor", "stream"), STREAMS)
-@settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@FEW
 @given(data=st.data())
 def test_any_value_at_any_place_of_any_answer_ends_in_rejected_rows_at_worst(db: None, vendor: str, stream: str, data: Any) -> None:
     hotel = Hotel.objects.get_or_create(name="Grand", slug="grand", currency="EUR", time_zone="Europe/Vienna")[0]

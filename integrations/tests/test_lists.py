@@ -1,13 +1,16 @@
 """A list that was cut is never taken for the whole one, whatever cut it: what it lacks stays, and the run says what came."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from rest_framework.test import APIClient
 
 from hotels.models import Hotel, MenuItem, Reservation, Room
-from integrations.models import Integration, RunStatus, SyncRun
+from integrations.models import Integration, RejectedRecord, RunStatus, SyncRun
 from integrations.services import service_for
 from integrations.services.generic_rest.simulator import GenericRestSimulator
 from integrations.services.opera_cloud import simulator as opera
@@ -62,6 +65,30 @@ class Lists(GenericRestSimulator):
         part = int(request.arg("page") or request.arg("cursor") or int(request.arg("offset") or 0) // 3 + 1)
         answer = self.answers_to_menus[min(part, len(self.answers_to_menus)) - 1]
         return answer if isinstance(answer, SimResponse) else SimResponse(json=answer)
+
+
+@pytest.mark.parametrize("deep", [100, 300, 450, 600, 900, 20_000])
+def test_row_that_is_nested_deeply_is_rejected_alone(hotel: Hotel, in_memory: InMemoryVendor, deep: int) -> None:
+    rows = json.dumps([*MENU[1:], {**MENU[0], "name": "DEEP"}]).replace('"DEEP"', "[" * deep + "]" * deep)
+    in_memory(Lists(SimResponse(body=rows.encode())))
+    run = service_for(plain(hotel)).sync("menus")
+    assert (run.status, run.rejected_count, run.created_count) == (RunStatus.PARTIAL, 1, 6)
+    [rejected] = RejectedRecord.objects.all()
+    assert (rejected.external_id, rejected.reason) == ("menu_1", "name: a list is not a text.")
+
+
+def test_rejected_row_says_field_value_and_reason_where_people_look(hotel: Hotel, in_memory: InMemoryVendor) -> None:
+    in_memory(Lists([{**MENU[0], "price": "34,50 card 4111 1111 1111 1111"}, *MENU[1:]]))
+    integration = plain(hotel)
+    service_for(integration).sync("menus")
+    user = get_user_model().objects.create_superuser("root", "root@example.com", "a-long-password")
+    api = APIClient()
+    api.force_authenticate(user)
+    [shown] = api.get(f"/api/integrations/{integration.pk}/rejected-records").json()["results"]
+    assert shown["reason"].startswith("price: “34,50 card ")
+    assert shown["reason"].endswith("” is not a number.")
+    assert "4111 1111" not in json.dumps(shown)
+    assert shown["external_id"] == "menu_1"
 
 
 def names() -> set[str]:

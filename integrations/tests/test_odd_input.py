@@ -44,7 +44,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None, database=None, derandomize=True)
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
 @given(name=st.sampled_from(list(BODIES)), data=st.data())
 def test_any_value_in_any_body_is_read_or_refused_by_name(name: str, data: Any) -> None:
     place = data.draw(st.sampled_from(list(places(BODIES[name]))[1:]))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hotels.models import Hotel, MenuItem
@@ -66,11 +66,8 @@ def hotel_here() -> Hotel:
     return Hotel.objects.get_or_create(name="Grand", slug="grand", currency="EUR", time_zone="Europe/Vienna")[0]
 
 
-FEW = settings(max_examples=10, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-
-
 @pytest.mark.parametrize("event_type", OURS)
-@FEW
+@vendors.FEW
 @given(data=st.data())
 def test_any_value_in_an_event_of_ours_is_refused_in_words_or_parks_the_event(db: None, event_type: str, data: Any) -> None:
     body = ours(event_type)
@@ -92,7 +89,7 @@ def test_any_value_in_an_event_of_ours_is_refused_in_words_or_parks_the_event(db
 
 
 @pytest.mark.parametrize(("vendor", "example"), THEIRS)
-@FEW
+@vendors.FEW
 @given(data=st.data())
 def test_any_value_in_a_vendors_event_parks_it_at_worst(db: None, vendor: str, example: str, data: Any) -> None:
     body = json.loads((FIXTURES / vendor.split("/")[0] / "fixtures" / f"{example}.json").read_text())
