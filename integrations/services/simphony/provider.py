@@ -185,7 +185,10 @@ class SimphonyProvider(Provider[Config, Credentials]):
             return
         since = (query.cursor or {}).get("since", "")
         headers = self._posted(before(since, LOOK_BACK) if since else None)
-        listed = sorted((_time(header.get("openTime")), values.ident(header["checkRef"], "checkRef")) for header in headers)
+        entries, rejected = read_each(headers, GuestCheck, _entry, lambda header: header["checkRef"])
+        if rejected:
+            yield Page(records=[], rejected=rejected)
+        listed = sorted(entries)
         after = tuple((query.checkpoint or {}).get("after") or ("", ""))
         waiting = [entry for entry in listed if entry > after]
         latest = newest(since, *(opened for opened, _ in listed))
@@ -260,6 +263,11 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
 def _ids(menus: Mapping[str, Any]) -> set[str]:
     return {external_id for menu in menus.values() for external_id in menu["ids"]}
+
+
+def _entry(header: Mapping[str, Any]) -> tuple[str, str]:
+    """Return when a check was opened, and its reference."""
+    return _time(header.get("openTime")), values.ident(header["checkRef"], "checkRef")
 
 
 def _time(text: Any) -> str:
