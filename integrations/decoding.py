@@ -45,14 +45,12 @@ def unstorable(text: str) -> str:
 class Decoder:
     """A reader of JSON.
 
-    `fraction` makes numbers with a point or an exponent. `max_entries` is the most that one list or object may have. With `keeps_odd`
-    a number out of range stays a text and texts are not judged: whoever reads the single values refuses them one by one, and not all.
+    `fraction` makes numbers with a point or an exponent. `max_entries` is the most that one list or object may have.
     """
 
-    def __init__(self, *, fraction: Callable[[str], Any] = Decimal, max_entries: int = 0, keeps_odd: bool = False) -> None:
+    def __init__(self, *, fraction: Callable[[str], Any] = Decimal, max_entries: int = 0) -> None:
         self._fraction = fraction
         self._max_entries = max_entries
-        self._keeps_odd = keeps_odd
         self._decode = json.JSONDecoder(
             object_pairs_hook=_object, parse_int=self._integer, parse_float=self._number, parse_constant=_constant
         ).raw_decode
@@ -73,30 +71,25 @@ class Decoder:
         # Only a text with that many brackets can be nested too deeply, only one with that many commas too long, and only an escape can
         # smuggle in what UTF-8 forbids.
         is_long = 0 < self._max_entries <= text.count(",")
-        if not self._keeps_odd and (is_long or "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH):
+        if is_long or "\\u" in text or text.count("[") + text.count("{") > MAX_DEPTH:
             self._inspect(value)
         return value
 
     def _integer(self, text: str) -> Any:
         if len(text) <= MAX_DIGITS:
             return int(text)
-        return self._odd(text, f"has a number of more than {MAX_DIGITS} digits")
+        raise Unreadable(f"has a number of more than {MAX_DIGITS} digits")
 
     def _number(self, text: str) -> Any:
         if len(text) > MAX_DIGITS:
-            return self._odd(text, f"has a number of more than {MAX_DIGITS} digits")
+            raise Unreadable(f"has a number of more than {MAX_DIGITS} digits")
         try:
             number = Decimal(text)
         except ArithmeticError:  # an exponent that not even Decimal takes
             number = None
         if number is None or abs(number.adjusted()) > MAX_EXPONENT:
-            return self._odd(text, "has a number that is out of range")
+            raise Unreadable("has a number that is out of range")
         return number if self._fraction is Decimal else self._fraction(text)
-
-    def _odd(self, text: str, reason: str) -> str:
-        if self._keeps_odd:
-            return text
-        raise Unreadable(reason)
 
     def _inspect(self, value: Any) -> None:
         level = [("", value)]

@@ -278,3 +278,5 @@ class InboundEvent(NamedTuple):
     told: tuple[str, ...] = ()
     """The fields of `records` the event told; the others stay as they are stored. Empty: it told all. With `refresh` too, the records are
     only taken if the vendor cannot be asked."""
+    problem: str = ""
+    """Why it cannot be read. It is kept all the same, and waits for a person."""

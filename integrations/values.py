@@ -6,8 +6,8 @@ field, the value (redacted, then cut) and the reason.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cache
@@ -26,6 +26,8 @@ ID_LENGTH = 192
 """Of a vendor's id."""
 MAX_DIGITS = 28
 """Of a number, before and after the point together; every column holds fewer."""
+MAX_DEPTH = 20
+"""Of lists and objects in what is kept as it came."""
 EARLIEST, LATEST = 1900, 2199
 """Years in which something of a hotel can lie."""
 
@@ -49,20 +51,27 @@ def minor_digits(currency: str) -> int:
     return MINOR_DIGITS.get(currency, 2)
 
 
+def is_payable(amount: Decimal, currency: str) -> bool:
+    """Say whether an amount has no more digits than its currency."""
+    return amount == round(amount, minor_digits(currency))
+
+
 def refuse(name: str, value: Any, reason: str) -> NoReturn:
     """Raise RecordRejected with the field, what stood there and why it cannot be read."""
+    raise OddValue(f"{name}: {shown(value)} is {reason}.")
+
+
+def shown(value: Any) -> str:
+    """Return a value as a sentence may quote it: redacted, then cut."""
     if isinstance(value, str):
-        shown = f"“{redact_text(value[:1000]).encode('ascii', 'backslashreplace').decode()[:40]}”" if not value.isascii() else None
-        shown = shown or f"“{redact_text(value[:1000])[:40]}”"
-    elif isinstance(value, bool) or value is None:
-        shown = str(value).lower()
-    elif isinstance(value, int):
-        shown = "a number of many digits" if value.bit_length() > 128 else redact_text(str(value))[:40]
-    elif isinstance(value, Decimal | float):
-        shown = redact_text(str(value)[:1000])[:40]
-    else:
-        shown = {dict: "an object", list: "a list"}.get(type(value), f"a {type(value).__name__}")
-    raise OddValue(f"{name}: {shown.replace(chr(0), '␀')} is {reason}.")
+        return f"“{redact_text(value[:1000])[:40]}”"
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of many digits"
+    if isinstance(value, int | Decimal | float):
+        return redact_text(str(value)[:1000])[:40]
+    return {dict: "an object", list: "a list"}.get(type(value), f"a {type(value).__name__}")
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------------------
@@ -89,7 +98,8 @@ def number(value: Any, name: str, kind: str = "a number") -> Decimal | None:
         refuse(name, value, f"not {kind}")
     if not found:
         return Decimal(0)  # no negative zero, and none with an exponent
-    _, digits, exponent = found.as_tuple()
+    # How far its first digit is from the point is known at once; its digits are only taken apart where that is near.
+    _, digits, exponent = found.as_tuple() if abs(found.adjusted()) < MAX_DIGITS else (0, (), -MAX_DIGITS - 1)
     if len(digits) + max(exponent, 0) > MAX_DIGITS or exponent < -MAX_DIGITS:
         refuse(name, value, f"not {kind} of at most {MAX_DIGITS} digits")
     return found
@@ -166,18 +176,25 @@ def _epoch(seconds: Decimal | None, value: Any, name: str) -> datetime:
 
 def day(value: Any, name: str, zone: tzinfo = UTC) -> date | None:
     """Read a calendar day. A time with an offset is the day it is in `zone`, the hotel's; one without is the day it says."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, str) and _DAY.fullmatch(value):
-        try:
-            found = date.fromisoformat(value)
-        except ValueError:
-            refuse(name, value, "not a date")
-        if not EARLIEST < found.year < LATEST:
-            refuse(name, value, "not a date a hotel can have")
-        return found
+    if value is None or value == "" or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return plain_day(value, name)
     found = moment(value, name, zone)
     return found.astimezone(zone).date()
+
+
+def plain_day(value: Any, name: str) -> date | None:
+    """Read a calendar day where a time is refused: it would be another day elsewhere."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime) or not isinstance(value, date | str) or (isinstance(value, str) and not _DAY.fullmatch(value)):
+        refuse(name, value, "not a date (YYYY-MM-DD)")
+    try:
+        found = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        refuse(name, value, "not a date")
+    if not EARLIEST < found.year < LATEST:
+        refuse(name, value, "not a date a hotel can have")
+    return found
 
 
 # --- words ---------------------------------------------------------------------------------------------------------------------
@@ -224,44 +241,117 @@ def flag(value: Any, name: str, *, default: bool) -> bool:
     refuse(name, value, "neither true nor false")
 
 
+def record(value: Any, name: str) -> Mapping[str, Any]:
+    """Read an object; nothing is an empty one."""
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        refuse(name, value, "not an object")
+    return value
+
+
+def facts(value: Any, name: str) -> dict[str, Any]:
+    """Read an object that is kept as it came, such as a guest's preferences, as plain JSON: a number with a fraction keeps its digits as
+    text. Nothing is an empty one."""
+    return {text(key, name): _plain(one, f"{name}.{text(key, name)[:40]}", MAX_DEPTH) for key, one in record(value, name).items()}
+
+
+def _plain(value: Any, name: str, left: int) -> Any:
+    if isinstance(value, Mapping | list) and not left:
+        refuse(name, value, "nested too deeply")
+    if isinstance(value, Mapping):
+        return {text(key, name): _plain(one, name, left - 1) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one, name, left - 1) for one in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | Decimal | float):
+        found = number(value, name)
+        return value if isinstance(value, int) else str(found)
+    return text(value, name)
+
+
+def check_plain(value: Any, name: str, left: int = MAX_DEPTH + 1) -> None:
+    """Judge what is kept as the plain JSON it is. Raises RecordRejected."""
+    if isinstance(value, Mapping | list | tuple):
+        if not left:
+            refuse(name, value, "nested too deeply")
+        for one in (*value, *value.values()) if isinstance(value, Mapping) else value:
+            check_plain(one, name, left - 1)
+    elif isinstance(value, str):
+        text(value, name)
+    elif isinstance(value, int | float):
+        if not isinstance(value, bool):
+            number(value, name)
+    elif value is not None:
+        refuse(name, value, "not plain JSON")
+
+
+def objects(value: Any, name: str) -> list[Mapping[str, Any]]:
+    """Read a list of objects; nothing is an empty one."""
+    if value is None or value == "":
+        return []
+    if not isinstance(value, list):
+        refuse(name, value, "not a list")
+    for one in value:
+        if not isinstance(one, Mapping):
+            refuse(name, one, "not an object")
+    return value
+
+
 # --- whole records -------------------------------------------------------------------------------------------------------------
 
 
-def judged(record: R, now: datetime) -> R:
-    """Return a record that holds what its fields are declared to hold. Raises RecordRejected.
-
-    A change that lies in the future is taken to have happened now: it would outrank every change to come.
-    """
+def judged(record: R) -> R:
+    """Return a record that holds what its fields are declared to hold. Raises RecordRejected."""
     _check(record)
-    return replace(record, updated_at=now) if record.updated_at and record.updated_at > now else record
+    return record
 
 
 def _check(record: Record) -> None:
-    names, sorts, values = _sorts(type(record))
+    names, sorts, values, looks = _sorts(type(record))
     found = values(record)
     if not all(map(isinstance, found, sorts)):
         name, value = next((n, v) for n, v, sort in zip(names, found, sorts, strict=True) if not isinstance(v, sort))
         refuse(name, value, "not what this field holds")
-    for name, value in zip(names, found, strict=True):
-        if type(value) is Decimal:
-            number(value, name, "an amount")
-        elif type(value) is tuple:
-            for one in value:
-                if isinstance(one, Record):
-                    _check(one)
-        elif isinstance(value, Mapping) and _is_deep(value):
-            refuse(name, value, "nested too deeply")
+    for place, look in looks:
+        if value := found[place]:
+            look(value, names[place])
 
 
-def _is_deep(value: Any, left: int = 20) -> bool:
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return left == 0 or any(_is_deep(one, left - 1) for one in inner)
+def _check_amount(value: Any, name: str) -> None:
+    if not value.is_finite() or abs(value.adjusted()) >= MAX_DIGITS or value.as_tuple().exponent < -MAX_DIGITS:
+        number(value, name, "an amount")
+
+
+def _check_date(value: date, name: str) -> None:
+    if not EARLIEST < value.year < LATEST:
+        refuse(name, value.isoformat(), "not a time a hotel can have")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        refuse(name, value.isoformat(), "a time without a zone")
+
+
+def _check_parts(value: tuple[Any, ...], name: str) -> None:
+    for one in value:
+        if isinstance(one, Record):
+            _check(one)
+        elif not isinstance(one, str):
+            check_plain(one, name)
+
+
+_LOOKS = ((Decimal, _check_amount), (date, _check_date), (tuple, _check_parts), (Mapping, check_plain))
 
 
 @cache
-def _sorts(kind: type[Record]) -> tuple[tuple[str, ...], tuple[Any, ...], attrgetter]:
+def _sorts(kind: type[Record]) -> tuple[tuple[str, ...], tuple[Any, ...], attrgetter, list[tuple[int, Callable[[Any, str], None]]]]:
+    """Return the fields of a sort of record: their names, what they hold, how to get them, and which of them to look into, and how."""
     hints, names = get_type_hints(kind), tuple(one.name for one in fields(kind))
-    return names, tuple(_sort(hints[name]) for name in names), attrgetter(*names)
+    sorts = tuple(_sort(hints[name]) for name in names)
+    looks = []
+    for place, sort in enumerate(sorts):
+        held = sort if isinstance(sort, tuple) else (sort,)
+        looks += [(place, look) for base, look in _LOOKS if any(issubclass(one, base) for one in held)]
+    return names, sorts, attrgetter(*names), looks
 
 
 def _sort(hint: Any) -> Any:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
 from pydantic import TypeAdapter
 
 from integrations.exceptions import HospientError, ReauthorizationRequired, RecordRejected, UnexpectedResponse
@@ -21,7 +22,7 @@ from integrations.records import InboundEvent, Record
 from integrations.services import service_for
 from integrations.sync import health
 from integrations.sync.bindings import BINDINGS
-from integrations.sync.known import is_older
+from integrations.sync.known import AHEAD, is_older, told_at
 from integrations.sync.reconcile import apply_records
 from integrations.transport import correlation
 from webhooks.decoding import decode_json
@@ -38,6 +39,7 @@ ALONE_FROM = 3
 """From this attempt on an event is read alone: it may be the one that makes the others fail."""
 
 ACCESS_REVOKED = "access_revoked"
+ODD_EVENT = "Correct it at its sender and have it sent again; the next sync reads what the vendor has."
 UNREADABLE = "The vendor's event is not in a shape this provider can read; it is kept as it came."
 
 Key = tuple[str, str]
@@ -113,6 +115,8 @@ class _Batch:
                 events = self._events(row)
                 if row.is_batch:
                     self._split(row, events)
+                elif events and events[0].problem:
+                    self.results[row.pk] = Result(error=RecordRejected(events[0].problem, hint=ODD_EVENT), is_final=True)
                 elif events:
                     yield Work(row, events[0])
                 else:
@@ -170,7 +174,9 @@ class _Batch:
         refused = {_key(record): reason for record, reason in counts.rejected}
         for row, event in works:
             reason = next((refused[_key(record)] for record in event.records if _key(record) in refused), "")
-            self.results[row.pk] = Result(error=RecordRejected(reason), is_final=True) if reason else Result(EventStatus.DONE, "Applied.")
+            self.results[row.pk] = (
+                Result(error=RecordRejected(reason), is_final=True) if reason else Result(EventStatus.DONE, _applied(event))
+            )
 
     def _newest(self, works: Sequence[Work]) -> dict[Key, Record]:
         """Bring several events of one object down to its newest state; what an event did not tell is taken from what is stored."""
@@ -201,7 +207,7 @@ class _Batch:
                 facts = {
                     "external_id": reference.external_id,
                     "version": reference.source_version,
-                    "updated_at": reference.source_updated_at,
+                    "updated_at": told_at(reference),
                 }
                 found[record_type, reference.external_id] = _reader(record_type).validate_python(reference.snapshot | facts)
         return found
@@ -245,6 +251,13 @@ class _Batch:
             before = self.results.get(one.row.pk)
             if before is None or before.error is None:  # an event that asks for two streams fails if one of them does
                 self.results[one.row.pk] = result
+
+
+def _applied(event: InboundEvent) -> str:
+    now = timezone.now()
+    if any(record.updated_at and record.updated_at > now + AHEAD for record in event.records):
+        return "Applied. Its time lies in the future, by a clock ahead of ours: the time it came counts instead."
+    return "Applied."
 
 
 def _result_of(run: SyncRun, newest_at: datetime, label: str) -> Result:

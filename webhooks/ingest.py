@@ -248,11 +248,14 @@ def _refuse(error: WebhookRejected, correlation_id: str) -> Outcome:
 
 
 def read_events(parse: Parser, headers: Mapping[str, str], decoded: Any) -> list[InboundEvent] | None:
-    """Read the events of an authentic body; None if the provider cannot make sense of it."""
+    """Read the events of an authentic body; None if the provider cannot make sense of it. An odd value in it is no reason to refuse it:
+    it is kept, and its inbox says which."""
     try:
         return parse(headers, decoded)
-    except (WebhookRejected, RecordRejected):
+    except WebhookRejected:
         raise
+    except RecordRejected as refusal:
+        return [InboundEvent(event_type="", problem=refusal.message)]
     except Exception:
         # A vendor may change its format any day. What it signed is kept all the same, and waits in the inbox for a provider that can read it.
         logger.warning("A provider could not read an authentic webhook; it is kept.", exc_info=True)

@@ -64,6 +64,8 @@ def check(service: IntegrationService, name: str, data: Mapping[str, Any]) -> tu
     about = rest.pop(declared.about, None) if declared.about else None
     if declared.about and about is None and declared.about != "room_number":  # no room number means all rooms
         raise InvalidInput({declared.about: "This field is required."})
+    if about is not None:
+        about = inputs.read_reference(about, declared.about)
     if declared.body is None and rest:
         raise InvalidInput(dict.fromkeys(rest, "There is no such field. Check its spelling."))
     return about, inputs.read(declared.body, rest) if declared.body else None

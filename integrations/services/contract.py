@@ -377,7 +377,7 @@ class ProviderContract:
         with self.connected() as connection:
             connection.simulator.fail("status", status=429, headers={"Retry-After": "3"})
             assert connection.provider.test_connection().summary
-        assert max(connection.waits) >= 3
+        assert max(connection.waits) > 2.9  # what is left of the three seconds
 
     def test_throttled_for_long_gives_the_moment_to_come_back(self) -> None:
         with self.connected() as connection:

@@ -3,32 +3,55 @@
 Bodies are the seed's examples in snake_case. A number is Hospient's own id, a text is the vendor's. Money is decimal, in major units.
 """
 
-from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel, to_snake
 
+from integrations import values
 from integrations.decoding import unstorable
-from integrations.exceptions import InvalidInput
+from integrations.exceptions import InvalidInput, RecordRejected
 from integrations.security.kept import keepable
 
 CENT = Decimal("0.01")
 """Sums may differ by this much: tills round each line."""
 
 
-def _aware(value: datetime) -> datetime:
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+def _by(read: Callable[[Any, str], Any]) -> BeforeValidator:
+    """Let one of our readers judge a value, before anything is computed with it."""
+
+    def judged(value: Any, info: ValidationInfo) -> Any:
+        try:
+            return read(value, "")
+        except RecordRejected as refusal:
+            raise ValueError(refusal.message.removeprefix(": ")) from None
+
+    return BeforeValidator(judged)
 
 
-Money = Annotated[Decimal, Field(max_digits=16, decimal_places=4)]
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Number = Annotated[Decimal, _by(values.number)]
+Whole = Annotated[int, _by(values.whole)]
+Money = Annotated[Decimal, _by(values.amount), Field(max_digits=16, decimal_places=4)]
+Moment = Annotated[datetime, _by(values.moment)]
 """A time without a zone is read as UTC."""
-Reference = int | Annotated[str, Field(max_length=192)]
+Day = Annotated[date, _by(values.plain_day)]
+Reference = Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | Annotated[str, Field(max_length=192)]
 """A number is Hospient's own id, a text the vendor's."""
-Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+_reference: TypeAdapter[int | str] = TypeAdapter(Reference)
+Id = Annotated[Whole, Field(ge=1, le=2**63 - 1)]
 """Hospient's own."""
 RoomNumber = Annotated[str, Field(max_length=32, description="Room number, as text: 0101 and 101 are different rooms.")]
 Text = Annotated[str, Field(max_length=2000)]
@@ -85,7 +108,7 @@ def field_errors(error: ValidationError, prefix: str = "") -> dict[str, str]:
             found |= {".".join([*parts, path]): sentence for path, sentence in several.errors.items()}
             continue
         message = SENTENCES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-        if parts and parts[-1] in ("int", "constrained-str"):  # one arm of a Reference
+        if parts and parts[-1] in ("int", "constrained-int", "constrained-str"):  # one arm of a Reference
             parts, message = parts[:-1], "Give a number (the id at Hospient) or a text (the id at the vendor)."
         found.setdefault(".".join([prefix, *parts] if prefix else parts) or "body", message if message.endswith(".") else f"{message}.")
     return found
@@ -103,13 +126,35 @@ def read(model: type[I], data: Any) -> I:
         raise InvalidInput(field_errors(error)) from None
 
 
+def read_reference(value: Any, name: str) -> int | str:
+    """Read whom or what a call is about. Raises InvalidInput."""
+    try:
+        return values.text(_reference.validate_python(value), name) if isinstance(value, str) else _reference.validate_python(value)
+    except ValidationError as error:
+        raise InvalidInput(field_errors(error, name)) from None
+    except RecordRejected as refusal:
+        raise InvalidInput({name: refusal.message.removeprefix(f"{name}: ")}) from None
+
+
+def check_payable(amounts: Mapping[str, Decimal | None], currency: str) -> None:
+    """Refuse amounts with more digits than their currency, which no guest could pay. Raises InvalidInput."""
+    digits = values.minor_digits(currency)
+    errors = {
+        name: f"{currency} has {f'{digits} decimals' if digits else 'no decimals'}: {amount} cannot be paid, {round(amount, digits)} could."
+        for name, amount in amounts.items()
+        if amount is not None and not values.is_payable(amount, currency)
+    }
+    if errors:
+        raise InvalidInput(errors)
+
+
 # --- sync ----------------------------------------------------------------------------------------------------------------------
 
 
 class SyncInput(Input):
     sync_type: str = Field(description="The stream to sync: menus, reservations, guest_data ...", max_length=40)
-    start_date: date | None = None
-    end_date: date | None = None
+    start_date: Day | None = None
+    end_date: Day | None = None
     full: bool = Field(False, description="Read everything again and compare, instead of only what changed.")
     confirm_deletions: bool = Field(
         False,
@@ -122,10 +167,10 @@ class SyncInput(Input):
 
 
 class CheckItemInput(Input):
-    menu_id: int | None = Field(None, description="The menu item's id at Hospient; leave it out for something that is not on the menu.")
-    variation_id: int | None = Field(None, description="Which variation; needed only if the item has several.")
+    menu_id: Id | None = Field(None, description="The menu item's id at Hospient; leave it out for something that is not on the menu.")
+    variation_id: Id | None = Field(None, description="Which variation; needed only if the item has several.")
     name: str = Field("", max_length=512, description="Needed if there is no menu_id.")
-    quantity: Annotated[Decimal, Field(gt=0, le=10_000, max_digits=12, decimal_places=3)]
+    quantity: Annotated[Number, Field(gt=0, le=10_000, max_digits=12, decimal_places=3)]
     unit_price: Money
     total_price: Money
     note: Text = ""
@@ -187,7 +232,7 @@ class CheckOutInput(Input):
     check_out_time: Moment | None = None
     final_bill_amount: Money | None = None
     payment_status: str = Field("", max_length=32)
-    feedback_rating: Annotated[int, Field(ge=1, le=5)] | None = None
+    feedback_rating: Annotated[Whole, Field(ge=1, le=5)] | None = None
     feedback_comments: Text = ""
     dry_run: bool = Field(False, description="Ask the vendor whether the guest could check out, and change nothing.")
 
@@ -234,7 +279,7 @@ class ChargeInput(Input):
     currency: str = Field("", pattern=r"^([A-Z]{3})?$")
     category: str = Field("", max_length=64, description="Food, beverage, spa ...: mapped to the PMS's transaction code.")
     description: str = Field("", max_length=255)
-    quantity: Annotated[int, Field(ge=1, le=1000)] = 1
+    quantity: Annotated[Whole, Field(ge=1, le=1000)] = 1
     check_number: str = Field("", max_length=64)
 
     @model_validator(mode="after")
@@ -258,12 +303,12 @@ class RequestInput(Input):
 
 class GuestMessageInput(Input):
     guest_id: Reference | None = None
-    hotel_id: int | None = Field(None, description="May be left out: the integration knows its hotel.")
+    hotel_id: Id | None = Field(None, description="May be left out: the integration knows its hotel.")
     room_number: RoomNumber = ""
 
 
 class FeedbackInput(GuestMessageInput):
-    rating: Annotated[int, Field(ge=1, le=5)]
+    rating: Annotated[Whole, Field(ge=1, le=5)]
     category: str = Field("", max_length=64)
     title: str = Field("", max_length=255)
     message: Text = ""
@@ -297,4 +342,4 @@ class MessageFilter(Input):
 
     guest_id: Reference | None = None
     since: Moment | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[Whole, Field(ge=1, le=200)] = 50

@@ -8,9 +8,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from hotels.models import Guest, Room
-from integrations.exceptions import InvalidInput, RequestRejected
+from integrations import values
+from integrations.exceptions import InvalidInput, RecordRejected, RequestRejected
 from integrations.models import ExternalReference, Operation, SyncRun
-from integrations.services.inputs import ChargeInput, CheckInInput, CheckOutInput, GuestChangesInput, Input, RequestInput, read
+from integrations.services.inputs import (
+    ChargeInput,
+    CheckInInput,
+    CheckOutInput,
+    GuestChangesInput,
+    Input,
+    RequestInput,
+    check_payable,
+    read,
+)
 from integrations.services.manifest import Kind
 from integrations.services.service import IntegrationService
 from integrations.sync.reconcile import apply_records
@@ -34,11 +44,13 @@ class PmsService(IntegrationService):
     def post_check_in(self, check_in: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
         """Check a guest in (`inputs.CheckInInput`)."""
         given = read(CheckInInput, check_in)
+        check_payable({"deposit_amount": given.deposit_amount}, self.integration.hotel.currency)
         return self._push_stay("post_check_in", given, idempotency_key, check_in_time=_iso(given.check_in_time))
 
     def post_check_out(self, check_out: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
         """Check a guest out (`inputs.CheckOutInput`); with `dry_run` only ask whether it could be done."""
         given = read(CheckOutInput, check_out)
+        check_payable({"final_bill_amount": given.final_bill_amount}, self.integration.hotel.currency)
         return self._push_stay("post_check_out", given, idempotency_key, check_out_time=_iso(given.check_out_time))
 
     def _push_stay(self, name: str, given: Input, idempotency_key: str, **times: str) -> Operation:
@@ -70,6 +82,7 @@ class PmsService(IntegrationService):
     def post_charge(self, charge: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
         """Charge something to a room (`inputs.ChargeInput`). The guest in house is found if only the room is given."""
         given = read(ChargeInput, charge)
+        check_payable({"amount": given.amount}, given.currency or self.integration.hotel.currency)
         return self.push(
             "post_charge", body=given.model_dump(mode="json"), idempotency_key=idempotency_key, prepare=lambda: self._about_charge(given)
         )
@@ -147,12 +160,12 @@ class PmsService(IntegrationService):
 
 
 def _day(value: date | str | None, field: str) -> date | None:
-    if isinstance(value, str):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            raise InvalidInput({field: "Write the date as YYYY-MM-DD."}) from None
-    return value
+    if not isinstance(value, str):
+        return value
+    try:
+        return values.plain_day(value, field)
+    except RecordRejected as refusal:
+        raise InvalidInput({field: refusal.message.removeprefix(f"{field}: ")}) from None
 
 
 def _iso(moment: Any) -> str:

@@ -9,7 +9,7 @@ from django.db import transaction
 from hotels.models import GuestCheck, GuestCheckLine, MenuItem, MenuVariation
 from integrations.exceptions import InvalidInput
 from integrations.models import Operation, SyncRun
-from integrations.services.inputs import CheckItemInput, GuestCheckInput, VoidInput, read
+from integrations.services.inputs import CheckItemInput, GuestCheckInput, VoidInput, check_payable, read
 from integrations.services.manifest import Kind
 from integrations.services.service import IntegrationService
 from integrations.sync.reconcile import apply_records
@@ -30,6 +30,9 @@ class PosService(IntegrationService):
     def post_guest_check(self, check: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
         """Post a check (`inputs.GuestCheckInput`). The operation's `answer` has `reference`, the vendor's id of the check."""
         given = read(GuestCheckInput, check)
+        amounts = {name: getattr(given, name) for name in ("subtotal", "tax", "total")}
+        amounts |= {f"items.{number}.total_price": item.total_price for number, item in enumerate(given.items)}
+        check_payable(amounts, given.currency or self.integration.hotel.currency)
         return self.push(
             "post_guest_check",
             body=given.model_dump(mode="json"),

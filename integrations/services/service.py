@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from integrations.exceptions import (
     IntegrationInactive,
     InvalidInput,
     ReauthorizationRequired,
+    RecordRejected,
     UnexpectedResponse,
     UnsupportedOperation,
     codes_of_connection,
@@ -60,6 +62,25 @@ ALSO_CALLED = {"chat": "chat_messages", "guests": "guest_data", "guest_data": "g
 """Guests are one stream, whichever kind of system they come from."""
 
 
+def unusable(refusal: RecordRejected, *, maybe_done: bool = False) -> UnexpectedResponse:
+    return UnexpectedResponse(f"The system's answer cannot be used. {refusal.message}", maybe_done=maybe_done)
+
+
+@contextmanager
+def in_words(*, maybe_done: bool = False) -> Iterator[None]:
+    """Say of an answer that a provider could not read that it was the answer. With `maybe_done`, it was to a write that may have been done."""
+    try:
+        yield
+    except RecordRejected as refusal:
+        raise unusable(refusal, maybe_done=maybe_done) from refusal
+    except HospientError:
+        raise
+    except rows.ODD as error:
+        logger.exception("answer_unreadable")
+        sentence = f"The system's answer is not in the shape it promises ({type(error).__name__})."
+        raise UnexpectedResponse(sentence, maybe_done=maybe_done) from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestOutcome:
     """What a connection test found."""
@@ -85,7 +106,7 @@ def run_test(open_provider: Callable[[LogBook], Any], log: LogBook) -> TestOutco
     """Test a connection and say what was found; a failure is an outcome, not an exception."""
     started = time.monotonic()
     try:
-        with open_provider(log) as provider:
+        with open_provider(log) as provider, in_words():
             report = provider.test_connection()
             known = known_secrets(provider.client.secrets)
     except HospientError as error:
@@ -190,9 +211,10 @@ class IntegrationService:
         query = StreamQuery(**self._range(options.get("since"), options.get("until")))
         reconciler = Reconciler(self.integration)
         with provider_for(self.integration, LogBook(self.integration.pk, OperationType.SYNC)) as provider:
-            for page in getattr(provider, declared.name)(query):
+            for page in _in_words(getattr(provider, declared.name)(query)):
                 with transaction.atomic():
                     total.add(reconciler.store(page.records))
+                    total.rejected += [(refused, refused.reason) for refused in page.rejected]
                     transaction.set_rollback(True)
         return total
 
@@ -350,7 +372,10 @@ class IntegrationService:
         self.check_active()
         with correlation.bind(correlation.current()):
             with provider_for(self.integration, LogBook(self.integration.pk, OperationType.API_CALL)) as provider:
-                return _kept(getattr(provider, name)(**arguments))
+                try:
+                    return _kept(getattr(provider, name)(**arguments))
+                except RecordRejected as refusal:
+                    raise unusable(refusal) from refusal
 
 
 def _kept(told: Any) -> Any:
@@ -364,13 +389,10 @@ def _in_words(pages: Iterator[Page]) -> Iterator[Page]:
     """Yield a provider's pages; an answer in a shape it does not know ends them with UnexpectedResponse."""
     pages = iter(pages)
     while True:
-        try:
-            page = next(pages)
-        except StopIteration:
+        with in_words():
+            page = next(pages, None)
+        if page is None:
             return
-        except rows.ODD as error:
-            logger.exception("answer_unreadable")
-            raise UnexpectedResponse(f"The system's answer is not in the shape it promises ({type(error).__name__}).") from error
         yield page
 
 
@@ -383,12 +405,12 @@ class _Target:
         self.log = log
 
     def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        return self._call(self.operation.name, payload, key)
+        return self._call(self.operation.name, payload, key, maybe_done=True)
 
     def find(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
         return self._call(f"find_{self.operation.name}", payload, key)
 
-    def _call(self, method: str, payload: Mapping[str, Any], key: str) -> Any:
+    def _call(self, method: str, payload: Mapping[str, Any], key: str, *, maybe_done: bool = False) -> Any:
         complete = self.service.references.complete(payload, self.operation)
-        with provider_for(self.service.integration, self.log) as provider:
+        with provider_for(self.service.integration, self.log) as provider, in_words(maybe_done=maybe_done):
             return getattr(provider, method)(complete, key)

@@ -15,7 +15,8 @@ from django.utils import timezone
 from pydantic import SecretStr
 
 from hotels.models import Hotel
-from integrations.exceptions import ConfigurationError, EgressBlocked, InvalidInput
+from integrations import values
+from integrations.exceptions import ConfigurationError, EgressBlocked, InvalidInput, RecordRejected
 from integrations.models import Integration, IntegrationStatus, IntegrationType, OperationType, WebhookSecret
 from integrations.security.egress import Egress
 from integrations.security.kept import keepable
@@ -121,6 +122,12 @@ def _take_plain(integration: Integration, data: Mapping[str, Any], errors: dict[
     for name in ("config", "sync_settings", "credentials"):
         if not isinstance(data.get(name) or {}, Mapping):
             errors[name] = "Send a JSON object."
+        else:
+            for key, value in (data.get(name) or {}).items():
+                try:
+                    values.check_plain({key: value}, str(key))
+                except RecordRejected as refusal:
+                    errors[f"{name}.{str(key)[:100].encode('ascii', 'backslashreplace').decode()}"] = refusal.message.partition(": ")[2]
     for name, limit in _TEXTS.items():
         value = given(name, "")
         if not isinstance(value, str) or len(value) > limit or "\x00" in value:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from integrations.exceptions import CircuitOpen, HospientError
 from integrations.models import Integration, IntegrationStatus
-from integrations.security.redaction import redact
+from integrations.security.redaction import MAX_DEPTH, redact
 
 KEPT = ("error_count", "failing_since", "last_success_at", "last_error", "last_error_code", "last_error_hint", "last_error_at")
 RETRY_AFTER = timedelta(minutes=5)
@@ -72,11 +72,13 @@ def shown(payload: Mapping[str, Any]) -> dict[str, Any]:
     return redact(_plain(payload), max_items=20)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, left: int = MAX_DEPTH) -> Any:
+    if isinstance(value, Mapping | list | tuple) and not left:
+        return "…"
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, left - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item, left - 1) for item in value]
     if isinstance(value, Decimal | date):
         return str(value)
     return value if isinstance(value, str | int | float | bool | None) else repr(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.utils import timezone
@@ -26,6 +26,8 @@ class Counts:
     deleted: int = 0
     conflicts: int = 0
     rejected: list[tuple[Record, str]] = field(default_factory=list)
+    ahead: int = 0
+    """Records whose time lies in the future."""
 
     def add(self, other: "Counts") -> None:
         self.created += other.created
@@ -34,6 +36,7 @@ class Counts:
         self.deleted += other.deleted
         self.conflicts += other.conflicts
         self.rejected += other.rejected
+        self.ahead += other.ahead
 
 
 class Known(NamedTuple):
@@ -45,6 +48,10 @@ class Known(NamedTuple):
     version: int | None
     updated_at: datetime | None
     deleted_at: datetime | None
+
+
+AHEAD = timedelta(minutes=1)
+"""So far a vendor's clock may be ahead of ours before we say so."""
 
 
 def is_older(record: Record, than: Known | Record) -> bool:
@@ -62,12 +69,12 @@ def find_known(integration_id: int, record_type: str, external_ids: Sequence[str
     for start in range(0, len(external_ids), _READ_AT_ONCE):
         rows = bulk.select(
             ExternalReference,
-            ("external_id", "id", "object_id", "content_hash", "source_version", "source_updated_at", "deleted_at"),
+            ("external_id", "id", "object_id", "content_hash", "source_version", "source_updated_at", "deleted_at", "synced_at"),
             one_of=("external_id", external_ids[start : start + _READ_AT_ONCE]),
             integration_id=integration_id,
             record_type=record_type,
         )
-        found |= {row[0]: Known(*row[1:4], row[4], *map(_moment, row[5:])) for row in rows}
+        found |= {row[0]: Known(*row[1:5], _told_at(_moment(row[5]), _moment(row[7])), _moment(row[6])) for row in rows}
     return found
 
 
@@ -88,12 +95,27 @@ def newest(records: Iterable[Record]) -> dict[str, Record]:
     return newest
 
 
-def stamp(record: Record, row: Known) -> tuple[int | None, datetime | None]:
+def stamp(record: Record, row: Known, now: datetime) -> tuple[int | None, datetime | None]:
     """Return the version and time by which what comes later is judged: a record that gives none leaves the stored ones."""
     return (
         row.version if record.version is None else record.version,
-        row.updated_at if record.updated_at is None else record.updated_at,
+        row.updated_at if record.updated_at is None else not_after(record, now),
     )
+
+
+def not_after(record: Record, now: datetime) -> datetime | None:
+    """Return when a record was changed: now, if its vendor's clock says that it is to be changed in the future."""
+    return record.updated_at and min(record.updated_at, now)
+
+
+def told_at(reference: ExternalReference) -> datetime | None:
+    """Return the time by which what comes later is judged."""
+    return _told_at(reference.source_updated_at, reference.synced_at)
+
+
+def _told_at(updated_at: datetime | None, synced_at: datetime | None) -> datetime | None:
+    """A time that had to be taken for the moment it was stored in says nothing of what was before it: then what arrives last counts."""
+    return None if updated_at == synced_at else updated_at
 
 
 def _moment(value: datetime | None) -> datetime | None:

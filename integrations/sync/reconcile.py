@@ -26,7 +26,7 @@ from integrations.sync import bulk
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.conflicts import Decision, Rules, decide
 from integrations.sync.deletions import Deletions
-from integrations.sync.known import Counts, Known, find_known, held_rows, is_older, newest, stamp
+from integrations.sync.known import AHEAD, Counts, Known, find_known, held_rows, is_older, newest, not_after, stamp
 from integrations.sync.links import NOTHING, REFERRED_TO, Links
 from integrations.sync.matching import Match
 from integrations.sync.rows import Incoming, Related, as_stored, base_of, encoder_of, keepable_record, table_of
@@ -61,15 +61,19 @@ class Reconciler:
         """Store one page in the caller's transaction. A record the database refuses does not keep the others out."""
         self.now = timezone.now()
         groups: dict[str, list[Record]] = defaultdict(list)
+        ahead, limit = 0, self.now + AHEAD
         for record in records:
             groups[record.record_type].append(keepable_record(record))
+            ahead += record.updated_at is not None and record.updated_at > limit
         hold(self.integration, with_hotel=any(BINDINGS[record_type].match for record_type in groups))
         self.links.forget(MATCHED)  # a person may have split a guest since the last page
         ordered = {record_type: groups[record_type] for record_type in BINDINGS if record_type in groups}
         try:
-            return self._store_together(ordered)
+            counts = self._store_together(ordered)
         except UNSTORABLE:
-            return self._store_one_by_one(ordered)
+            counts = self._store_one_by_one(ordered)
+        counts.ahead = ahead
+        return counts
 
     def _store_together(self, groups: Mapping[str, list[Record]]) -> Counts:
         counts = Counts()
@@ -145,13 +149,13 @@ class Reconciler:
                 if row and row.deleted_at is None:
                     gone.append(row)
                 if row:  # what was changed before the deletion may still arrive after it
-                    moved_on.append((*stamp(record, row), row.id))
+                    moved_on.append((*stamp(record, row, self.now), row.id))
             else:
                 incoming = prepared.get(external_id) or encode(record)
                 if row and row.content_hash == incoming.content_hash and row.deleted_at is None:
                     counts.unchanged += 1
-                    if (record.version, record.updated_at) != (row.version, row.updated_at):
-                        moved_on.append((*stamp(record, row), row.id))
+                    if (record.version, record.updated_at) != (row.version, row.updated_at) and not self._is_ahead(record):
+                        moved_on.append((*stamp(record, row, self.now), row.id))
                 elif self._accepts(binding, incoming, counts):
                     changed.append((incoming, row)) if row else new.append(incoming)
         if new or changed or gone or moved_on or binding.parent:
@@ -165,6 +169,9 @@ class Reconciler:
         if gone:
             self.deletions.delete(binding, gone, counts, self.now)
         bulk.update(ExternalReference, ("source_version", "source_updated_at"), moved_on)
+
+    def _is_ahead(self, record: Record) -> bool:
+        return record.updated_at is not None and record.updated_at > self.now
 
     def _accepts(self, binding: Binding, incoming: Incoming, counts: Counts) -> bool:
         try:
@@ -199,7 +206,7 @@ class Reconciler:
             ask_about(self.integration.hotel_id, [(ids[external_id], pk, reasons) for external_id, pk, reasons in match.questions])
         self._references += [
             (
-                binding.record_type, record.external_id, ids[record.external_id], snapshot, digest, record.version, record.updated_at,
+                binding.record_type, record.external_id, ids[record.external_id], snapshot, digest, record.version, not_after(record, self.now),
                 matches[record.external_id][1] if record.external_id in matches else "",
             )
             for record, snapshot, digest, _ in new
@@ -257,7 +264,7 @@ class Reconciler:
                 updates.append((*(merged[name] for name in table.content), self.now, None, row.object_id))
             elif not binding.children and json.loads(snapshot) == base:
                 counts.unchanged += 1  # the vendor repeats what it was told
-            references.append((snapshot, digest, *stamp(record, row), self.now, None, row.id))
+            references.append((snapshot, digest, *stamp(record, row, self.now), self.now, None, row.id))
         bulk.update(binding.model, (*table.content, "updated_at", "archived_at"), updates)
         bulk.update(
             ExternalReference,
@@ -343,11 +350,10 @@ def hold(integration: Integration, *, with_hotel: bool) -> None:
 
 def apply_records(integration: Integration, records: Iterable[Record], run: SyncRun | None = None) -> Counts:
     """Store records outside of a run (a webhook that carries them whole). Needs a transaction around it."""
-    now = timezone.now()
     good, refused = [], []
     for record in records:
         try:
-            good.append(values.judged(record, now))
+            good.append(values.judged(record))
         except RecordRejected as refusal:
             refused.append((record, refusal.message))
     counts = Reconciler(integration, run).store(good)

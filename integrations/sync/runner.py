@@ -51,6 +51,7 @@ WORKER_LOST = "worker_lost"
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
 DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
+CLOCK_AHEAD = "{:,} records carry a time in the future, by a clock ahead of ours: the time they came counts instead."
 _COMPARE_AT_ONCE = 2000
 TOGETHER_RECORDS, TOGETHER_SECONDS = 1000, 0.2
 """Pages are stored together up to so many records, as long as they come that fast: a page costs the database a score of round trips, however
@@ -99,6 +100,7 @@ class Runner:
         self.stopping = stopping or threading.Event()
         self.keep_trying = keep_trying
         self.owner = uuid.uuid4()
+        self._ahead = 0
 
     def execute(self) -> SyncRun:
         """Run to the end, or until interrupted. Returns the run in its new state; a run another worker holds is returned as it is."""
@@ -229,6 +231,7 @@ class Runner:
         counts = reconciler.store(page.records)
         run = self.run
         before = run.checkpoint or {}
+        self._ahead += counts.ahead
         self._reject(page, counts)
         self._save(
             checkpoint={"after": dict(page.checkpoint), "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor)},
@@ -296,23 +299,39 @@ class Runner:
         """Delete what a complete listing no longer has. Returns a sentence if that waits for a person."""
         waiting = []
         reconciler = Reconciler(self.run.integration, self.run)
-        for record in self.stream.records:
-            known = ExternalReference.objects.filter(
-                integration_id=self.run.integration_id, record_type=record.record_type, deleted_at__isnull=True
-            )
-            gone = list(self._missing(record.record_type, known.filter(synced_at__lt=self.run.started_at)))
-            total = known.count() if gone else 0
+        live = ExternalReference.objects.filter(integration_id=self.run.integration_id, deleted_at__isnull=True)
+        types = [record.record_type for record in self.stream.records]
+        missing = {one: list(self._missing(one, live.filter(record_type=one, synced_at__lt=self.run.started_at))) for one in types}
+        for record_type, gone in self._still_missing(missing).items():
+            total = live.filter(record_type=record_type).count() if gone else 0
             excessive = len(gone) > DROP_MINIMUM and len(gone) > DROP_SHARE * total
-            is_empty = not SyncPage.objects.filter(run=self.run, record_type=record.record_type).exists()
+            is_empty = not SyncPage.objects.filter(run=self.run, record_type=record_type).exists()
             if gone and (excessive or is_empty or len(gone) == total) and not self.run.confirm_deletions:
-                waiting.append(f"{len(gone):,} of {total:,} {record.record_type.replace('_', ' ')} records are gone at the vendor")
+                waiting.append(f"{len(gone):,} of {total:,} {record_type.replace('_', ' ')} records are gone at the vendor")
                 continue
             for start in range(0, len(gone), _COMPARE_AT_ONCE):
                 with transaction.atomic():
                     named = gone[start : start + _COMPARE_AT_ONCE]
-                    deleted = reconciler.delete(record.record_type, named, untouched_since=self.run.started_at)
+                    deleted = reconciler.delete(record_type, named, untouched_since=self.run.started_at)
                     self._save(deleted_count=self.run.deleted_count + deleted, attempts=1, lease_until=timezone.now() + LEASE)
         return "; ".join(waiting)
+
+    def _still_missing(self, missing: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Look a second time for what a list in several pages did not have: rows move over the edge of a page while it is read."""
+        if self.run.page_count < 2 or not any(missing.values()):
+            return missing
+        left = {record_type: set(external_ids) for record_type, external_ids in missing.items()}
+        pages = self.pages(StreamQuery())
+        try:
+            for page in pages:
+                for one in (*page.records, *page.rejected):
+                    if one.external_id:
+                        left[one.record_type].discard(one.external_id)
+                    else:
+                        left[one.record_type].clear()  # it may be any of them
+        finally:
+            pages.close()  # type: ignore[attr-defined]
+        return {record_type: [one for one in external_ids if one in left[record_type]] for record_type, external_ids in missing.items()}
 
     def _missing(self, record_type: str, known: Any) -> Iterator[str]:
         # In 256 parts by their first byte, so that sorting, which makes objects of numbers, holds few of them at a time.
@@ -320,6 +339,9 @@ class Runner:
         for digests in _in_parts(SyncPage.objects.filter(run=self.run, record_type=record_type), "pk", "digests"):
             for digest in array("Q", bytes(digests)):
                 parts[digest >> 56].append(digest)
+        nameless = _digest("")
+        if nameless in parts[nameless >> 56]:
+            return  # what was rejected without its id may be any of them
         for number, part in enumerate(parts):
             parts[number] = array("Q", sorted(part))
         for external_id in _in_parts(known, "external_id", "external_id"):
@@ -335,7 +357,7 @@ class Runner:
         run = self.run
         now = timezone.now()
         status = RunStatus.PARTIAL if held_back or run.rejected_count else RunStatus.SUCCEEDED
-        error = {"error_code": "", "error_message": "", "hint": ""}
+        error = {"error_code": "", "error_message": "", "hint": CLOCK_AHEAD.format(self._ahead) if self._ahead else ""}
         if held_back:
             error = {
                 "error_code": DELETIONS_WAIT,
@@ -406,7 +428,7 @@ class Runner:
             direction=Direction.INBOUND,
             status=status,
             request_data={"run": run.pk, "mode": run.mode, "trigger": run.trigger},
-            response_data={"summary": run.summary},
+            response_data={"summary": run.summary, **({"hint": run.hint} if run.hint else {})},
             http_status=error.status if isinstance(error, ProviderError) else None,
             attempt=run.attempts,
             error_code=error.code if error else run.error_code,

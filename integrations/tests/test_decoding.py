@@ -44,10 +44,6 @@ def test_entries_are_counted_where_they_stand(text: str) -> None:
     assert door.decode(json.dumps([[1] * 60, [1] * 60]))
 
 
-def test_a_reader_of_single_values_gets_what_is_odd() -> None:
-    assert Decoder(keeps_odd=True).decode('["\\ud800", 1e999999999, {"a": "\\u0000"}]') == ["\ud800", "1e999999999", {"a": "\x00"}]
-
-
 @settings(max_examples=200, deadline=None)
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))

@@ -201,20 +201,39 @@ class TestAnswer:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"<html>", b"{", b'{"a": 1, "a": 2}', b'{"a": NaN}', b"[Infinity]", b"[-Infinity]", b"[" * 100_000, b'{"a":' * 100_000,
-         b"\xff\xfe", b'"\xe4"', b"{} {}", b"'a'"],
+        [b"", b"<html>", b"{", b'{"a": 1, "a": 2}', b'{"a": nan}', b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b'"\xe4"', b"{} {}", b"'a'"],
         ids=lambda content: ascii(content[:20]),
     )  # fmt: skip
     def test_what_is_not_clean_json_is_refused(self, content: bytes) -> None:
         with pytest.raises(UnexpectedResponse, match="Square answered with something that "):
             Response(status=200, content=content, provider="Square").json()
 
-    @pytest.mark.parametrize("number", ["9" * 5000, "1e999999999", "1e-999999999", "1.5e1000000000000000000"])
-    def test_an_odd_number_costs_the_row_it_stands_in_and_not_the_answer(self, number: str) -> None:
-        rows = Response(status=200, content=f'[{{"price": 1.50}}, {{"price": {number}}}]'.encode()).json()
-        assert rows == [{"price": Decimal("1.50")}, {"price": number}]
-        with pytest.raises(RecordRejected, match=r"^price: “.* is not an amount"):
-            values.amount(rows[1]["price"], "price")
+    @pytest.mark.parametrize(
+        "odd", ["NaN", "-Infinity", "1e999999999", "-1e-999999999", "1.5e1000000000000000000", "9" * 1_000_000, "[" * 100_000 + "]" * 100_000,
+                '{"a":' * 100_000 + "1" + "}" * 100_000],
+        ids=lambda odd: odd[:20],
+    )  # fmt: skip
+    def test_odd_value_keeps_out_neither_its_neighbours_nor_time(self, odd: str) -> None:
+        started = time.process_time()
+        first, second = Response(status=200, content=f'[{{"a": {odd}, "b": "[{{"}}, {{"a": 1}}]'.encode()).rows()
+        assert time.process_time() - started < 0.5
+        assert (first["b"], second) == ("[{", {"a": 1})
+        with pytest.raises(RecordRejected, match=r"^a: "):
+            values.amount(first["a"], "a")
+
+    @pytest.mark.parametrize(
+        ("content", "what"),
+        [
+            (b"[]", "an empty list"),
+            (b"{}", "an empty object"),
+            (b'{"menus": [], "count": 0}', "an object with menus, count"),
+            (b'{"menuItems": null}', "null"),
+            (b'{"menuItems": {"1": {}}}', "an object with 1"),
+        ],
+    )
+    def test_missing_list_is_not_an_empty_one(self, content: bytes, what: str) -> None:
+        with pytest.raises(UnexpectedResponse, match=f"Simphony's answer has no (list )?“menuItems”: it is {what}"):
+            Response(status=200, content=content, provider="Simphony").rows("menuItems")
 
     def test_declared_charset_is_read_if_it_is_a_plain_one(self) -> None:
         assert Response(status=200, content=b'"\xe4"', headers={"Content-Type": "application/json; charset=ISO-8859-1"}).json() == "ä"

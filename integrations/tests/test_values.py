@@ -81,11 +81,6 @@ def test_id_stays_text() -> None:
             values.ident(odd, "id")
 
 
-def test_time_in_the_future_is_taken_for_now() -> None:
-    now = datetime(2026, 6, 9, tzinfo=UTC)
-    assert values.judged(Reservation(external_id="1", updated_at=datetime(2099, 1, 1, tzinfo=UTC)), now).updated_at == now
-
-
 READERS = {
     "generic_rest": [
         (name, lambda row, read=getattr(generic, name): read(row, "EUR")) for name in ("menu_item", "guest", "room", "feedback")

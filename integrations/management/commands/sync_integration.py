@@ -35,8 +35,8 @@ class Command(HospientCommand):
         if run.is_open:
             self.note("Another process is at it already.")
         said = outlook.of_run(run)
-        if run.status != RunStatus.SUCCEEDED:
-            self.note(" ".join(part for part in (said.why, said.next, said.todo) if part))
+        if run.status != RunStatus.SUCCEEDED or run.hint:
+            self.note(" ".join(part for part in (said.why, said.next, said.todo or run.hint) if part))
         word = {RunStatus.FAILED: "Failed", RunStatus.PARTIAL: "Partial"}.get(RunStatus(run.status), "")
         self.show(f"{word + ': ' if word else ''}{run.summary} (see run {run.pk})", run_as_json(run))
         return run_exit_code(run)

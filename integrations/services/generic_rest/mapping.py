@@ -24,6 +24,7 @@ from integrations.records import (
     Reservation,
     Room,
 )
+from integrations.transport.response import described
 
 CHECK_STATUSES = {
     "open": "open", "new": "open", "posted": "open", "pending": "open", "draft": "draft", "closed": "closed", "paid": "closed",
@@ -42,6 +43,11 @@ MONEY = {"unit_price", "total_price", "quantity", "subtotal", "tax", "total", "a
 """Payload fields that arrive as decimal text and leave as numbers."""
 OURS = {"feedback_id", "message_id", "notification_id", "menu_price", "dry_run"}
 """Payload fields that are Hospient's own business."""
+LISTS = ("data", "items", "results", "records", "rows", "value", "content")
+"""What a list is called where there are others beside it."""
+BESIDE = ("links", "_links", "included", "errors", "warnings", "messages", "meta", "jsonapi")
+"""What stands beside the list or the object, and is never it."""
+WRAPPERS = ("_embedded", "data", "result", "response", "payload", "body")
 MADE = ("check", "charge", "request", "feedback", "message", "notification", "reservation")
 
 
@@ -63,8 +69,7 @@ class Fields:
         return values.text(self.get(*names), names[0])
 
     def objects(self, *names: str) -> list[Mapping[str, Any]]:
-        value = self.get(*names)
-        return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+        return values.objects(self.get(*names), names[0])
 
     def id(self, *names: str) -> str:
         if not (value := values.ident(self.get("id", "external_id", *names), "id")):
@@ -180,7 +185,6 @@ def room(source: Mapping[str, Any], currency: str) -> Room:
 
 def guest(source: Mapping[str, Any], currency: str) -> Guest:
     fields = Fields(source)
-    preferences = fields.get("preferences")
     return Guest(
         external_id=fields.id("guest_id"),
         updated_at=fields.moment("updated_at"),
@@ -191,7 +195,7 @@ def guest(source: Mapping[str, Any], currency: str) -> Guest:
         language=fields.text("language"),
         nationality=fields.text("nationality", "country"),
         is_vip=fields.flag("is_vip", "vip", default=False),
-        preferences=preferences if isinstance(preferences, dict) else {},
+        preferences=values.facts(fields.get("preferences"), "preferences"),
     )
 
 
@@ -271,23 +275,53 @@ def notification(source: Mapping[str, Any], currency: str) -> Notification:
 # --- answers and bodies --------------------------------------------------------------------------------------------------------
 
 
-def listed(answer: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list: the answer itself, or the one list in it (`{"data": [...], "total": 3}`)."""
-    if isinstance(answer, Mapping):
-        lists = [value for value in answer.values() if isinstance(value, list)]
-        answer = lists[0] if len(lists) == 1 else answer.get("data")
-    if not isinstance(answer, list) or not all(isinstance(item, Mapping) for item in answer):
-        raise UnexpectedResponse("The answer is not a list of objects, nor an object with one such list in it.")
-    return answer
+def listed(answer: Any) -> list[Any]:
+    """Return the objects of a list: the answer itself, or the one list in it, as the usual wrappings have it: `{"data": [...], "total": 3}`,
+    `{"items": [...], "links": [...]}` (ORDS), `{"_embedded": {"rooms": [...]}}` (HAL), `{"data": [{"id", "attributes"}]}` (JSON:API)."""
+    rows = _list_in(answer)
+    if rows is None or (rows and not any(isinstance(row, Mapping) for row in rows)):
+        raise UnexpectedResponse(f"The answer has no list of objects that could be told from others: it is {described(answer)}.")
+    return [_flat(row) for row in rows]
+
+
+def _list_in(answer: Any, left: int = 2) -> list[Any] | None:
+    if isinstance(answer, list):
+        return answer
+    if not isinstance(answer, Mapping):
+        return None
+    lists = {name: value for name, value in answer.items() if isinstance(value, list) and name not in BESIDE}
+    named = next((lists[name] for name in LISTS if name in lists), None)
+    if named is not None or len(lists) == 1:
+        return named if named is not None else next(iter(lists.values()))
+    inner = [answer[name] for name in WRAPPERS if isinstance(answer.get(name), Mapping)]
+    if not lists and left and len(inner) == 1:
+        return _list_in(inner[0], left - 1)
+    # An empty HAL list has no `_embedded`; what says in so many words that it counts nothing is empty too.
+    page = answer.get("page")
+    return [] if not lists and isinstance(page, Mapping) and Fields(page).whole("total_elements") == 0 else None
+
+
+def _flat(row: Any) -> Any:
+    """Return an object of JSON:API as any other: what it is, and the ids of what it belongs to, beside its own id."""
+    if not isinstance(row, Mapping) or not isinstance(attributes := row.get("attributes"), Mapping):
+        return row
+    related = row.get("relationships")
+    ids = {
+        f"{name}_id": one["data"].get("id")
+        for name, one in (related if isinstance(related, Mapping) else {}).items()
+        if isinstance(one, Mapping) and isinstance(one.get("data"), Mapping)
+    }
+    return {**ids, **attributes, "id": row.get("id")}
 
 
 def single(answer: Any) -> Mapping[str, Any]:
     """Return the object of an answer: itself, or the only thing in it (`{"data": {...}}`)."""
-    if isinstance(answer, Mapping) and len(answer) == 1 and isinstance(inner := next(iter(answer.values())), Mapping):
+    rest = {name: value for name, value in answer.items() if name not in BESIDE} if isinstance(answer, Mapping) else {}
+    if len(rest) == 1 and isinstance(inner := next(iter(rest.values())), Mapping):
         answer = inner
     if not isinstance(answer, Mapping):
-        raise UnexpectedResponse("The answer is not a JSON object.")
-    return answer
+        raise UnexpectedResponse(f"The answer is not a JSON object: it is {described(answer)}.")
+    return _flat(answer)
 
 
 def body(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 import base64
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, get_type_hints
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from integrations.exceptions import ConfigurationError, RecordRejected, RequestRejected, UnexpectedResponse, UnsupportedOperation
 from integrations.records import ChatMessage, Feedback, Guest, GuestCheck, Notification, Page, Record, Rejected, Room, StreamQuery
+from integrations.services import rows
 from integrations.services.base import ConnectionReport, Provider
 from integrations.services.generic_rest import mapping
 from integrations.services.generic_rest.manifest import ENDPOINTS, Config, Credentials, manifest
 from integrations.services.generic_rest.paging import Pager
-from integrations.services.rows import mapped
 from integrations.transport.auth import Auth, HeaderAuth, TokenStore
 from integrations.transport.client import ErrorRules, Response
 
@@ -27,6 +27,12 @@ ENDPOINT_OF = {
     "update_notification_status": "notifications",
 }  # fmt: skip
 """Stream or operation -> the endpoint it needs."""
+
+LISTED = ("categories", "menus", "rooms", "guests", "reservations", "feedback", "chat")
+"""Endpoints whose lists are read by syncs."""
+OVERLAP = timedelta(seconds=50)
+"""Read again before the newest change seen: what has the same time, or was committed late. Servers end requests, and what these have not
+committed, after 30 seconds as a rule."""
 
 Mapper = Callable[[Mapping[str, Any], str], Record]
 
@@ -66,8 +72,24 @@ class GenericRestProvider(Provider[Config, Credentials]):
             raise ConfigurationError("There is nothing to test.", hint="Enter test_endpoint or an endpoint in the configuration.")
         answer = self.client.call("GET", path, name="test_connection")
         known = [name for name in ENDPOINTS if name in endpoints]
-        summary = f"{self.config.base_url} answers. Set up: {', '.join(known) or 'no endpoint yet'}."
+        refused = [name for name in LISTED if name in endpoints and not self._lists(name)]
+        note = f" It does not list {', '.join(refused)}: these can only be written." if refused else ""
+        summary = f"{self.config.base_url} answers. Set up: {', '.join(known) or 'no endpoint yet'}.{note}"
         return ConnectionReport(summary=summary, details={"address": path, "http_status": answer.status, "endpoints": known})
+
+    def _lists(self, endpoint: str) -> bool:
+        """Read the beginning of a list as a sync would. False if the system has none; raises what a sync would fail with."""
+        try:
+            self.pager.first(self.config.endpoints[endpoint], name="test_connection")
+        except RequestRejected as refusal:
+            if refusal.status not in (404, 405, 501):
+                raise
+            return False
+        except UnexpectedResponse as error:
+            error.message = f"{endpoint.capitalize()} cannot be read. {error.message}"
+            error.hint = f"Compare the address of {endpoint} in the configuration with the system's documentation."
+            raise
+        return True
 
     @property
     def pager(self) -> Pager:
@@ -114,11 +136,11 @@ class GenericRestProvider(Provider[Config, Credentials]):
             return
         since = (query.cursor or {}).get("since", "")
         if since and self.config.since_parameter:
-            params = {**params, self.config.since_parameter: since}
+            params = {**params, self.config.since_parameter: rows.before(since, OVERLAP).isoformat()}
         newest = checkpoint.get("newest", since)
         for items, following in self.pager.walk(self._path(name), name=name, params=params, resume=checkpoint.get("next")):
             records, rejected = self._mapped(items, mapper)
-            newest = max([newest, *(record.updated_at.astimezone(UTC).isoformat() for record in records if record.updated_at)])
+            newest = rows.newest(newest, *(record.updated_at for record in records))
             is_last = following is None
             yield Page(
                 records=records,
@@ -129,7 +151,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def _mapped(self, items: Iterable[Mapping[str, Any]], mapper: Mapper) -> tuple[list[Record], list[Rejected]]:
         kind = get_type_hints(mapper)["return"]
-        return mapped(items, kind, lambda item: [self._map(mapper, item)], lambda item: item.get("id"))
+        return rows.mapped(items, kind, lambda item: [self._map(mapper, item)], lambda item: item.get("id"))
 
     def _map(self, mapper: Mapper, item: Mapping[str, Any]) -> Any:
         if mapper is mapping.reservation:  # its days are the hotel's

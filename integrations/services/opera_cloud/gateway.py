@@ -19,17 +19,21 @@ def read_error(response: Response) -> tuple[str, str]:
     body = response.json()
     if not isinstance(body, dict):
         return "", ""
-    details = body.get("o:errorDetails") or [{}]
-    code = body.get("o:errorCode") or details[0].get("o:errorCode") or body.get("error")
-    return code or "", body.get("detail") or body.get("error_description") or body.get("title") or ""
+    details = body.get("o:errorDetails")
+    first = details[0] if isinstance(details, list) and details and isinstance(details[0], dict) else {}
+    code = body.get("o:errorCode") or first.get("o:errorCode") or body.get("error")
+    return str(code or ""), str(body.get("detail") or body.get("error_description") or body.get("title") or "")
 
 
-def body_of(answer: Response) -> dict[str, Any]:
+def body_of(answer: Response) -> Mapping[str, Any]:
     """Return an answer's object. Nothing found is a 204 without a body, on every list."""
-    body = answer.json() if answer.content else {}
-    if not isinstance(body, dict):
-        raise UnexpectedResponse("OPERA answered with something that is not a JSON object.", status=answer.status)
-    return body
+    return answer.record() if answer.content else {}
+
+
+class ListCutError(UnexpectedResponse):
+    """OPERA says that a list goes on, and sends no more of it: it has more rows than OPERA lists."""
+
+    hint = "Nothing of it was taken for deleted."
 
 
 def path_of(*parts: str) -> str:
@@ -56,10 +60,10 @@ class Gateway(Provider[Config, Credentials]):
         """Return a path below the hotel: `/csh/v1/hotels/SAND01/reservations/660082/charges`."""
         return path_of(module, "v1", "hotels", self._hotel, *parts)
 
-    def _get(self, path: str, name: str, params: Params | None = None) -> dict[str, Any]:
+    def _get(self, path: str, name: str, params: Params | None = None) -> Mapping[str, Any]:
         return body_of(self.client.call("GET", path, name=name, params=params))
 
-    def _find(self, path: str, name: str, params: Params | None = None) -> dict[str, Any]:
+    def _find(self, path: str, name: str, params: Params | None = None) -> Mapping[str, Any]:
         """Read one object; empty if OPERA has none by that id, which it says by 204 or 404."""
         answer = self.client.call("GET", path, name=name, params=params, expect=(200, 204, 404))
         return body_of(answer) if answer.status == 200 else {}
@@ -74,29 +78,46 @@ class Gateway(Provider[Config, Credentials]):
     ) -> Iterator[tuple[list[Any], int]]:
         """Yield pages of rows, with the offset after each. `where` leads to the rows; the paging fields stand at its first step."""
 
-        def rows_of(answer: Response) -> tuple[list[Any], bool]:
-            found: Any = body_of(answer)
-            more = (found.get(where[0]) or {}).get("hasMore")
-            for step in where:
-                found = (found or {}).get(step)
-            rows = list(found or ())
-            # "Absence of hasMore means last page", but Oracle's housekeeping example leaves it out altogether: a full page is asked on.
-            return rows, bool(rows) and (len(rows) >= limit if more is None else bool(more))
+        ahead, is_promised, previous = offset, False, None
+        found: dict[int, list[Any] | UnexpectedResponse] = {}
+        """Answer -> its rows, or what is wrong with it."""
+
+        def read(answer: Response) -> tuple[list[Any], bool | None]:
+            if not answer.content:
+                if is_promised:
+                    raise ListCutError(f"OPERA said that there are more {name} after row {ahead}, then sent nothing.")
+                return [], False
+            page = answer.record().get(where[0])
+            more = page.get("hasMore") if isinstance(page, Mapping) else None
+            if more is not None and not isinstance(more, bool):
+                raise answer.unexpected("does not say whether there is more: “hasMore” is neither true nor false")
+            is_empty = isinstance(page, Mapping) and where[1] not in page and page.get("totalResults") == 0
+            rows = [] if is_empty else answer.rows(*where)
+            if more and not rows:
+                raise ListCutError(f"OPERA says that there are more {name} after row {ahead}, and lists no more of them.")
+            if more and rows == previous:
+                raise UnexpectedResponse("OPERA sent the same page twice, so the list cannot be read to its end.")
+            return rows, more
 
         def request(start: int) -> dict[str, Any]:
             return {"params": [*params, ("limit", limit), ("offset", start)]}
 
-        ahead, previous = offset, None
-
         def following(answer: Response) -> dict[str, Any] | None:
-            nonlocal ahead, previous
-            rows, more = rows_of(answer)
-            if more and rows == previous:
-                raise UnexpectedResponse("OPERA sent the same page twice, so the list cannot be read to its end.")
-            ahead, previous = ahead + len(rows), rows
-            return request(ahead) if more else None
+            nonlocal ahead, is_promised, previous
+            try:
+                rows, more = read(answer)
+            except UnexpectedResponse as error:
+                found[id(answer)] = error
+                raise
+            found[id(answer)] = previous = rows
+            ahead, is_promised = ahead + len(rows), bool(more)
+            # "Absence of hasMore means last page", but Oracle's housekeeping example leaves it out altogether: a full page is asked on.
+            return request(ahead) if (len(rows) >= limit if more is None else more) else None
 
         for answer in self.client.pages("GET", path, name=name, next_request=following, **request(offset)):
-            if rows := rows_of(answer)[0]:
+            rows = found.pop(id(answer))
+            if isinstance(rows, UnexpectedResponse):
+                raise rows
+            if rows:
                 offset += len(rows)
                 yield rows, offset

@@ -45,14 +45,27 @@ OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 # --- values --------------------------------------------------------------------------------------------------------------------
 
 
-def id_of(ids: Iterable[Row] | None, kind: str) -> str:
+def id_of(ids: Any, kind: str) -> str:
     """Pick an id by its type: the same list carries confirmation numbers and others, in any order."""
-    return next((values.ident(row["id"], "id") for row in ids or () if row.get("type") == kind and row.get("id")), "")
+    rows = values.objects(ids, f"ids of type {kind}")
+    return next((values.ident(row["id"], f"id of type {kind}") for row in rows if row.get("type") == kind and row.get("id")), "")
 
 
 def any_id(row: Row) -> str:
     """Name a row that could not be read, as well as it lets itself be named."""
-    return id_of(row.get("reservationIdList"), "Reservation") or id_of(row.get("profileIdList"), "Profile") or str(row.get("roomId") or "")
+    ids, room = (("reservationIdList", "Reservation"), ("profileIdList", "Profile")), row.get("roomId")
+    return next((found for name, kind in ids if (found := id_of(row.get(name), kind))), "") or values.ident(room, "roomId")
+
+
+def part(row: Row, *path: str) -> Row:
+    """Return the object at a path of names; an empty one where there is nothing."""
+    for name in path:
+        row = values.record(row.get(name), name)
+    return row
+
+
+def text(row: Row, name: str) -> str:
+    return values.text(row.get(name), name)
 
 
 def moment(text: Any) -> datetime | None:
@@ -68,19 +81,33 @@ def day(text: Any, name: str = "date") -> date | None:
     return values.day(text[:10] if isinstance(text, str) else text, name)
 
 
-def modified(row: Row) -> str:
-    """Return when a row was last changed, as UTC text that sorts; empty if it does not say so in a way that can be compared."""
-    found = moment(row.get("lastModifyDateTime"))
-    return found.astimezone(UTC).isoformat() if found else ""
+def arrival_of(row: Any) -> str:
+    """Return the day of arrival as text to compare; empty where it cannot be read, which rejects the row later."""
+    stay = row.get("roomStay") if isinstance(row, Mapping) else None
+    return str(stay.get("arrivalDate"))[:10] if isinstance(stay, Mapping) else ""
 
 
-def money(value: Row | None) -> Decimal | None:
-    return values.amount(value.get("amount"), "amount") if value else None
+def summary(row: Row) -> tuple[str, str]:
+    """Return whom a row of the profile search is about, and when he was last changed, as UTC text that sorts; empty if it does not say so
+    in a way that can be compared."""
+    found = moment(part(row, "profile").get("lastModifyDateTime"))
+    return id_of(row.get("profileIdList"), "Profile"), found.astimezone(UTC).isoformat() if found else ""
 
 
-def count(value: Any) -> int:
+def is_pseudo(row: Any, *path: str) -> bool:
+    """Say whether a row is of a room that nobody can enter, such as a posting master's."""
+    for name in path:
+        row = row.get(name) if isinstance(row, Mapping) else None
+    return row is True
+
+
+def money(value: Any, name: str) -> Decimal | None:
+    return values.amount(values.record(value, name).get("amount"), f"{name}.amount")
+
+
+def count(row: Row, name: str) -> int:
     """Oracle's examples give counts as numbers and as text."""
-    return values.whole(value, "count") or 0
+    return values.whole(row.get(name), name) or 0
 
 
 def warnings(answer: Row) -> list[str]:
@@ -93,45 +120,49 @@ def warnings(answer: Row) -> list[str]:
 
 
 def stay_of(row: Row) -> Row:
-    return row.get("roomStay") or {}
+    return part(row, "roomStay")
 
 
 def reservation_from_list(row: Row) -> Reservation:
     stay = stay_of(row)
     return _reservation(
         row,
-        guest_external_id=str((row.get("reservationGuest") or {}).get("id") or ""),
-        room_number=stay.get("roomId") or "",
-        room_type=stay.get("roomType") or "",
-        adults=count(stay.get("adultCount")),
-        children=count(stay.get("childCount")),
-        rate_amount=money(stay.get("rateAmount")),
-        balance=money(stay.get("balance")),
+        guest_external_id=values.ident(part(row, "reservationGuest").get("id"), "reservationGuest.id"),
+        room_number=text(stay, "roomId"),
+        room_type=text(stay, "roomType"),
+        adults=count(stay, "adultCount"),
+        children=count(stay, "childCount"),
+        rate_amount=money(stay.get("rateAmount"), "rateAmount"),
+        balance=money(stay.get("balance"), "balance"),
         currency=_currency(stay.get("rateAmount"), stay.get("balance")),
     )
 
 
 def reservation_from_detail(row: Row) -> Reservation:
     stay = stay_of(row)
-    room = stay.get("currentRoomInfo") or {}
-    today = (stay.get("roomRates") or [{}])[0]
-    counts = stay.get("guestCounts") or today.get("guestCounts") or {}
-    base = (((today.get("rates") or {}).get("rate") or [{}])[0].get("base")) or {}
+    room = part(stay, "currentRoomInfo")
+    today = _first(stay, "roomRates")
+    counts = part(stay, "guestCounts") or part(today, "guestCounts")
+    base = part(_first(part(today, "rates"), "rate"), "base")
     rate = {"amount": base.get("amountBeforeTax"), "currencyCode": base.get("currencyCode")}
-    balance = ((row.get("cashiering") or {}).get("revenuesAndBalances") or {}).get("balance")
-    guests = row.get("reservationGuests") or []
+    balance = part(row, "cashiering", "revenuesAndBalances").get("balance")
+    guests = values.objects(row.get("reservationGuests"), "reservationGuests")
     primary = next((guest for guest in guests if guest.get("primary")), guests[0] if guests else {})
     return _reservation(
         row,
-        guest_external_id=id_of((primary.get("profileInfo") or {}).get("profileIdList"), "Profile"),
-        room_number=room.get("roomId") or "",
-        room_type=room.get("roomType") or today.get("roomType") or "",
-        adults=count(counts.get("adults")),
-        children=count(counts.get("children")),
-        rate_amount=money(rate),
-        balance=money(balance),
+        guest_external_id=id_of(part(primary, "profileInfo").get("profileIdList"), "Profile"),
+        room_number=text(room, "roomId"),
+        room_type=text(room, "roomType") or text(today, "roomType"),
+        adults=count(counts, "adults"),
+        children=count(counts, "children"),
+        rate_amount=money(rate, "rate"),
+        balance=money(balance, "balance"),
         currency=_currency(rate, balance),
     )
+
+
+def _first(row: Row, name: str) -> Row:
+    return next(iter(values.objects(row.get(name), name)), {})
 
 
 def _reservation(row: Row, **fields: Any) -> Reservation:
@@ -139,7 +170,7 @@ def _reservation(row: Row, **fields: Any) -> Reservation:
     if not external_id:
         raise RecordRejected("The reservation has no id of type “Reservation”.")
     stay = stay_of(row)
-    status = row.get("computedReservationStatus") or row.get("reservationStatus") or ""
+    status = text(row, "computedReservationStatus") or text(row, "reservationStatus")
     return Reservation(
         external_id=external_id,
         updated_at=moment(row.get("lastModifyDateTime")),
@@ -152,28 +183,29 @@ def _reservation(row: Row, **fields: Any) -> Reservation:
     )
 
 
-def _currency(*amounts: Row | None) -> str:
-    return next((amount["currencyCode"] for amount in amounts if amount and amount.get("currencyCode")), "")
+def _currency(*amounts: Any) -> str:
+    found = (text(values.record(amount, "amount"), "currencyCode") for amount in amounts)
+    return next(filter(None, found), "")
 
 
 # --- rooms ---------------------------------------------------------------------------------------------------------------------
 
 
 def room(row: Row) -> Room:
-    number = row.get("roomId") or ""
+    number = values.ident(row.get("roomId"), "roomId")
     if not number:
         raise RecordRejected("The room has no number.")
-    state = (row.get("housekeeping") or {}).get("housekeepingRoomStatus") or {}
-    cleaning = state.get("housekeepingRoomStatus") or ""
+    state = part(row, "housekeeping", "housekeepingRoomStatus")
+    cleaning = text(state, "housekeepingRoomStatus")
     return Room(
         external_id=number,
         number=number,
-        room_type=(row.get("roomType") or {}).get("roomType") or "",
-        floor=row.get("floor") or "",
+        room_type=text(part(row, "roomType"), "roomType"),
+        floor=text(row, "floor"),
         housekeeping=HOUSEKEEPING.get(cleaning, "unknown"),
         housekeeping_original=cleaning,
-        occupancy=OCCUPANCY.get(state.get("frontOfficeStatus"), "unknown"),
-        observed_occupancy=OCCUPANCY.get(state.get("housekeepingStatus"), "unknown"),
+        occupancy=OCCUPANCY.get(text(state, "frontOfficeStatus"), "unknown"),
+        observed_occupancy=OCCUPANCY.get(text(state, "housekeepingStatus"), "unknown"),
     )
 
 
@@ -182,19 +214,19 @@ def room(row: Row) -> Room:
 
 def guest_from_reservation(row: Row) -> Guest | None:
     """Return the guest as the reservation names him, so that it has one before his profile was read."""
-    guest = row.get("reservationGuest") or {}
+    guest = part(row, "reservationGuest")
     if guest.get("type", "Profile") != "Profile" or not guest.get("id"):
         return None
     return Guest(
-        external_id=str(guest["id"]),
+        external_id=values.ident(guest["id"], "reservationGuest.id"),
         updated_at=OLDEST,
-        given_name=guest.get("givenName") or "",
-        family_name=guest.get("surname") or "",
-        email=guest.get("email") or "",
-        phone=guest.get("phoneNumber") or "",
-        language=guest.get("language") or "",
-        nationality=(guest.get("nationality") or {}).get("code") or "",
-        is_vip=bool((guest.get("vip") or {}).get("vipCode")),
+        given_name=text(guest, "givenName"),
+        family_name=text(guest, "surname"),
+        email=text(guest, "email"),
+        phone=text(guest, "phoneNumber"),
+        language=text(guest, "language"),
+        nationality=text(part(guest, "nationality"), "code"),
+        is_vip=bool(part(guest, "vip").get("vipCode")),
     )
 
 
@@ -203,45 +235,44 @@ def guest(answer: Row) -> Guest:
     external_id = id_of(answer.get("profileIdList"), "Profile")
     if not external_id:
         raise RecordRejected("The profile has no id of type “Profile”.")
-    details = answer.get("profileDetails") or {}
-    customer = details.get("customer") or {}
+    details = part(answer, "profileDetails")
+    customer = part(details, "customer")
     if is_anonymized(answer):
         return Guest(external_id=external_id, updated_at=moment(details.get("lastModifyDateTime")))
     name = primary_name(customer)
     return Guest(
         external_id=external_id,
         updated_at=moment(details.get("lastModifyDateTime")),
-        given_name=name.get("givenName") or "",
-        family_name=name.get("surname") or "",
-        email=primary(details, "email").get("emailAddress") or "",
-        phone=primary(details, "telephone").get("phoneNumber") or "",
-        language=customer.get("language") or "",
-        nationality=customer.get("nationality") or (customer.get("citizenCountry") or {}).get("code") or "",
+        given_name=text(name, "givenName"),
+        family_name=text(name, "surname"),
+        email=text(primary(details, "email"), "emailAddress"),
+        phone=text(primary(details, "telephone"), "phoneNumber"),
+        language=text(customer, "language"),
+        nationality=text(customer, "nationality") or text(part(customer, "citizenCountry"), "code"),
         is_vip=bool(customer.get("vipStatus")),
         preferences={
-            group["preferenceType"]: [p.get("preferenceValue") for p in group.get("preference") or ()]
-            for group in (details.get("preferenceCollection") or {}).get("preferenceType") or ()
+            text(group, "preferenceType"): [text(p, "preferenceValue") for p in values.objects(group.get("preference"), "preference")]
+            for group in values.objects(part(details, "preferenceCollection").get("preferenceType"), "preferenceType")
             if group.get("preferenceType")
         },
     )
 
 
 def is_anonymized(answer: Row) -> bool:
-    customer = (answer.get("profileDetails") or {}).get("customer") or {}
-    return (customer.get("anonymization") or {}).get("anonymizationStatus") == "Anonymized"
+    return part(answer, "profileDetails", "customer", "anonymization").get("anonymizationStatus") == "Anonymized"
 
 
 def primary_name(customer: Row) -> Row:
-    names = customer.get("personName") or []
+    names = values.objects(customer.get("personName"), "personName")
     return next((name for name in names if name.get("nameType", "Primary") == "Primary"), names[0] if names else {})
 
 
 def children_of(details: Row, kind: str) -> list[Row]:
-    return list((details.get(f"{kind}s") or {}).get(f"{kind}Info") or ())
+    return values.objects(part(details, f"{kind}s").get(f"{kind}Info"), f"{kind}Info")
 
 
 def primary(details: Row, kind: str) -> Row:
-    found = [child.get(kind) or {} for child in children_of(details, kind)]
+    found = [part(child, kind) for child in children_of(details, kind)]
     return next((value for value in found if value.get("primaryInd")), found[0] if found else {})
 
 
@@ -256,7 +287,7 @@ def comments(profile: Row) -> list[str]:
 
 
 def comment_rows(profile: Row) -> list[Row]:
-    return list(((profile.get("profileDetails") or {}).get("comments") or {}).get("commentInfo") or ())
+    return values.objects(part(profile, "profileDetails", "comments").get("commentInfo"), "commentInfo")
 
 
 # --- folios --------------------------------------------------------------------------------------------------------------------
@@ -264,7 +295,7 @@ def comment_rows(profile: Row) -> list[Row]:
 
 def open_balances(windows: Iterable[Row]) -> list[str]:
     """Return the balance of each folio window that is not settled: "120.50 EUR"."""
-    found = [(money(window.get("balance")), (window.get("balance") or {}).get("currencyCode") or "") for window in windows]
+    found = [(money(window.get("balance"), "balance"), (window.get("balance") or {}).get("currencyCode") or "") for window in windows]
     return [f"{amount} {currency}".strip() for amount, currency in found if amount]
 
 
@@ -273,7 +304,10 @@ def posted(postings: Iterable[Row], key: str) -> dict[str, Any] | None:
     found = next((posting for posting in postings if posting.get("reference") == key), None)
     if not found:
         return None
-    return {"reference": str(found.get("transactionNo") or key), "amount": str(money(found.get("postedAmount") or found.get("price")))}
+    return {
+        "reference": str(found.get("transactionNo") or key),
+        "amount": str(money(found.get("postedAmount") or found.get("price"), "postedAmount")),
+    }
 
 
 def called(rows: Iterable[Row], name: str) -> list[Row]:

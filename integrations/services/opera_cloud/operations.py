@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from integrations import values
 from integrations.exceptions import ConfigurationError, ProviderError, RequestRejected, RetryableProviderError, UnexpectedResponse
 from integrations.records import Reservation
 from integrations.services.opera_cloud import bodies, mapping
@@ -233,7 +234,7 @@ class Operations(Gateway):
 
     def _reservation(self, external_id: str) -> Row:
         answer = self._find(self._path("rsv", "reservations", external_id), "reservation", STAY)
-        return next(iter((answer.get("reservations") or {}).get("reservation") or ()), {})
+        return next(iter(values.objects(mapping.part(answer, "reservations").get("reservation"), "reservation")), {})
 
     def _stay(self, payload: Payload) -> Reservation:
         """Return the reservation of a check-in or check-out as it stands. Raises RequestRejected if it is not the one meant."""
@@ -258,9 +259,9 @@ class Operations(Gateway):
         where = ("reservations", "reservationInfo")
         pages = self._list(self._path("rsv", "reservations"), "reservations", [*params, *STAY], where, offset, self.config.page_size)
         for rows, after in pages:
-            yield [row for row in rows if not mapping.stay_of(row).get("pseudoRoom")], after  # posting masters are nobody's stay
+            yield [row for row in rows if not mapping.is_pseudo(row, "roomStay", "pseudoRoom")], after  # posting masters are nobody's stay
 
     def _rooms(self, params: Params, offset: int = 0) -> Iterator[tuple[list[Row], int]]:
         where = ("housekeepingRoomInfo", "housekeepingRooms", "room")
         for rows, after in self._list(self._path("hsk", "housekeepingOverview"), "rooms", params, where, offset, self.config.page_size):
-            yield [row for row in rows if not (row.get("roomType") or {}).get("pseudoRoom")], after  # nor a room one could enter
+            yield [row for row in rows if not mapping.is_pseudo(row, "roomType", "pseudoRoom")], after  # nor a room one could enter

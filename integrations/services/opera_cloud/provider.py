@@ -1,20 +1,23 @@
 """Reads OPERA Cloud: the connection, and the reservations, rooms, profiles and business events of one hotel."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from integrations import values
 from integrations.exceptions import AuthenticationFailed, ConfigurationError, ProviderError, RequestRejected
 from integrations.records import Guest, Page, Record, Reservation, Room, StreamQuery
 from integrations.services.base import ConnectionReport
 from integrations.services.opera_cloud import mapping
-from integrations.services.opera_cloud.gateway import Params, body_of, path_of
+from integrations.services.opera_cloud.gateway import ListCutError, Params, path_of
 from integrations.services.opera_cloud.manifest import Config, manifest
 from integrations.services.opera_cloud.mapping import Row
 from integrations.services.opera_cloud.operations import Operations
 from integrations.services.opera_cloud.signin import APP_KEY
-from integrations.services.rows import mapped
+from integrations.services.rows import before as earlier
+from integrations.services.rows import mapped, newest, read_each
 
 MODULES = {
     "rsv": ("/rsv/v1/services/reservations/status", "Reservation"),
@@ -24,8 +27,10 @@ MODULES = {
     "csh": ("/csh/v1/services/cashiering/status", "Cashiering"),
 }
 """Module -> its ping, and the API an application is subscribed to."""
-SLICE = timedelta(days=7)
-"""Arrivals are searched a week at a time, so that an offset stays small while bookings come in."""
+SLICE_DAYS = 7
+"""Arrivals are searched a week at a time, so that an offset stays small while bookings come in; fewer days at a time where a week has more
+than OPERA lists."""
+BY_ARRIVAL = [("orderBy", "ArrivalDate"), ("sortOrder", "Asc")]
 GUESTS_A_PAGE = 50
 """Each is read in detail: what was read is stored after so many calls."""
 OVERLAP = timedelta(minutes=30)
@@ -74,7 +79,7 @@ class OperaCloudProvider(Operations):
 
     def _check_transaction_codes(self) -> None:
         if wanted := {*self.config.transaction_codes.values(), self.config.default_transaction_code} - {""}:
-            rows = self._get(self._path("csh", "transactionCodes"), "transaction_codes").get("trxCodes") or ()
+            rows = values.objects(self._get(self._path("csh", "transactionCodes"), "transaction_codes").get("trxCodes"), "trxCodes")
             if unknown := wanted - {row.get("transactionCode") for row in rows}:
                 raise ConfigurationError(
                     f"OPERA has no transaction code {', '.join(sorted(unknown))}.", hint="Correct it in this integration's configuration."
@@ -102,21 +107,35 @@ class OperaCloudProvider(Operations):
                 yield guest
             yield mapping.reservation_from_list(row)
 
-        for number, search in enumerate(_searches(first, last, today)):
-            if number < done.get("search", 0):
-                continue
-            params = [*search.items(), ("orderBy", "ArrivalDate"), ("sortOrder", "Asc")]
-            for rows, offset in self._reservations(params, done.get("offset", 0) if number == done.get("search") else 0):
-                if "searchType" in search:  # whoever arrives in the window comes with the arrivals
-                    rows = [row for row in rows if not str(first) <= str(mapping.stay_of(row).get("arrivalDate"))[:10] <= str(last)]
-                place = {"today": str(today), "first": str(first), "last": str(last), "search": number, "offset": offset}
-                yield _page(rows, Reservation, read, checkpoint=place)
+        window = {"today": str(today), "first": str(first), "last": str(last)}
+        start, days, offset = _day(done.get("start")), done.get("days", SLICE_DAYS), done.get("offset", 0)
+        if start is None and first <= today <= last:  # who is in house, whenever they arrived
+            for rows, after in self._reservations([("searchType", "InHouse"), *BY_ARRIVAL], offset):
+                # Whoever arrives in the window comes with the arrivals.
+                rows = [row for row in rows if not str(first) <= mapping.arrival_of(row) <= str(last)]
+                yield _page(rows, Reservation, read, checkpoint={**window, "offset": after})
+            offset = 0
+        start = start or first
+        while start <= last:
+            end = min(start + timedelta(days=days - 1), last)
+            params = [("arrivalStartDate", str(start)), ("arrivalEndDate", str(end)), *BY_ARRIVAL]
+            try:
+                for rows, after in self._reservations(params, offset):
+                    yield _page(rows, Reservation, read, checkpoint={**window, "start": str(start), "days": days, "offset": after})
+            except ListCutError:
+                if start == end:
+                    raise
+                days = ((end - start).days + 1) // 2  # what was stored of the longer slice is found unchanged
+            else:
+                start = end + timedelta(days=1)
+            offset = 0
 
     def rooms(self, query: StreamQuery) -> Iterator[Page]:
         if query.external_ids:
-            found = [room for number in query.external_ids for room in self.get_room_status(number)]
-            if {room.number for room in found} == set(query.external_ids):
-                yield Page(records=found)
+            found = [row for number in query.external_ids for row in self._rooms_numbered(number)]
+            page = _page(found, Room, lambda row: [mapping.room(row)])
+            if {room.external_id for room in (*page.records, *page.rejected)} == set(query.external_ids):
+                yield page
                 return
             # Oracle does not say that a housekeeping event's key is the room's number; where it is not, every room is read.
         for rows, offset in self._rooms([], (query.checkpoint or {}).get("offset", 0)):
@@ -132,15 +151,17 @@ class OperaCloudProvider(Operations):
             return
         done = query.checkpoint or {}
         before = (query.cursor or {}).get("modified", "")
-        since = (datetime.fromisoformat(before) - OVERLAP).isoformat() if before else ""
-        newest = done.get("newest") or before
+        since = earlier(before, OVERLAP).isoformat() if before else ""
+        latest = done.get("newest") or before
         params = [("profileType", "Guest"), ("hotelId", self._hotel)]
         where, limit = ("profileSummaries", "profileInfo"), min(GUESTS_A_PAGE, self.config.page_size)
         for rows, offset in self._list("/crm/v1/profiles", "guests", params, where, done.get("offset", 0), limit):
-            found = [(mapping.id_of(row.get("profileIdList"), "Profile"), mapping.modified(row.get("profile") or {})) for row in rows]
-            newest = max(newest, *(modified for _, modified in found))
+            found, odd = read_each(rows, Guest, mapping.summary, lambda row: mapping.id_of(row["profileIdList"], "Profile"))
+            latest = newest(latest, *(modified for _, modified in found))
             changed = [external_id for external_id, modified in found if not modified or modified >= since]
-            yield self._guests(changed, checkpoint={"offset": offset, "newest": newest}, cursor={"modified": newest} if newest else None)
+            place = {"offset": offset, "newest": latest}
+            page = self._guests(changed, checkpoint=place, cursor={"modified": latest} if latest else None)
+            yield replace(page, rejected=[*page.rejected, *odd])
 
     def poll(self) -> Iterator[list[Mapping[str, Any]]]:
         """Yield batches of business events. Reading takes them off OPERA's queue for good: store each before asking for the next."""
@@ -151,7 +172,7 @@ class OperaCloudProvider(Operations):
         while events is None or len(events) == EVENTS_AT_ONCE:
             # Not repeated by itself: an answer that was lost took its events with it, and the caller should know.
             answer = self.client.call("GET", path, name="poll_events", params=[("limit", EVENTS_AT_ONCE)], safe=False)
-            events = list(body_of(answer).get("businessEventData") or ())
+            events = answer.rows("businessEventData") if answer.content else []
             if events:
                 yield events
 
@@ -162,22 +183,15 @@ class OperaCloudProvider(Operations):
     # --- reading on demand -----------------------------------------------------------------------------------------------------
 
     def get_room_status(self, room_number: str = "") -> list[Room]:
+        return mapped(self._rooms_numbered(room_number), Room, lambda row: [mapping.room(row)], mapping.any_id)[0]
+
+    def _rooms_numbered(self, room_number: str) -> list[Row]:
         params: Params = [("roomIdText", room_number)] if room_number else []
-        found = [mapping.room(row) for rows, _ in self._rooms(params) for row in rows]
-        return [room for room in found if room_number in ("", room.number)]  # roomIdText is a wildcard search: 101 finds 1101 too
+        found = [row for rows, _ in self._rooms(params) for row in rows]
+        return [row for row in found if room_number in ("", mapping.any_id(row))]  # roomIdText is a wildcard search: 101 finds 1101 too
 
     def get_guest_info(self, guest_external_id: str) -> Guest:
         return mapping.guest(self._profile(guest_external_id))
-
-
-def _searches(first: date, last: date, today: date) -> Iterator[Mapping[str, str]]:
-    """Who is in house, whenever they arrived; then the arrivals of the window, week by week."""
-    if first <= today <= last:
-        yield {"searchType": "InHouse"}
-    start = first
-    while start <= last:
-        yield {"arrivalStartDate": str(start), "arrivalEndDate": str(min(start + SLICE - timedelta(days=1), last))}
-        start += SLICE
 
 
 def _day(value: str | None) -> date | None:

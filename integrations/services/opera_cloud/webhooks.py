@@ -7,8 +7,10 @@ and the object is read. Oracle's own examples break the schema (numbers as modul
 from collections.abc import Mapping
 from typing import Any
 
+from integrations import values
 from integrations.records import InboundEvent
 from integrations.services.opera_cloud.mapping import moment
+from integrations.services.rows import events_of
 
 EVENTS = {
     "NEW RESERVATION": ("reservation_created", "reservations"),
@@ -36,20 +38,21 @@ OBJECTS = {"reservations": "reservation", "guests": "guest", "rooms": "room"}
 
 def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
     """Turn one raw event into what it asks for. `actionId` is unique only inside a module; the event's own id is unique."""
-    event = body.get("businessEvent") if isinstance(body, dict) else None
-    if not event:
+    if not isinstance(body, dict) or not body.get("businessEvent"):
         return []
-    header = event.get("header") or {}
-    action = str(header.get("actionType") or "").upper()
+    return events_of([body], _event, lambda found: found["businessEvent"]["header"]["actionType"])
+
+
+def _event(body: Mapping[str, Any]) -> InboundEvent:
+    header = body["businessEvent"].get("header") or {}
+    action = values.text(header.get("actionType"), "actionType").upper()
     stream = EVENTS[action][1] if action in EVENTS else MODULES.get(str(header.get("moduleName")), "")
-    object_id = str(header.get("primaryKey") or "")
-    return [
-        InboundEvent(
-            event_type=action,
-            event_id=str((body.get("businessEventId") or {}).get("id") or ""),
-            object_type=OBJECTS.get(stream, ""),
-            object_id=object_id,
-            occurred_at=moment(header.get("createdDateTime")),
-            refresh=(stream,) if stream and object_id else (),
-        )
-    ]
+    object_id = values.ident(header.get("primaryKey"), "primaryKey")
+    return InboundEvent(
+        event_type=action,
+        event_id=values.ident((body.get("businessEventId") or {}).get("id"), "businessEventId"),
+        object_type=OBJECTS.get(stream, ""),
+        object_id=object_id,
+        occurred_at=moment(header.get("createdDateTime")),
+        refresh=(stream,) if stream and object_id else (),
+    )

@@ -7,7 +7,6 @@ fields are called is a table here that a hotel's config may overrule, name by na
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -72,7 +71,7 @@ def _rating(value: Any) -> int:
 
 
 def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
-    return lambda value: str(value).lower() if str(value).lower() in words else other
+    return lambda value: value.lower() if isinstance(value, str) and value.lower() in words else other
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -112,8 +111,8 @@ class ObjectMap:
     def read(self, row: Mapping[str, Any]) -> Record:
         """Return a row as a record. Raises RecordRejected."""
         updated_at = moment(row["SystemModstamp"])
-        if row.get("IsDeleted"):
-            return self.gone(row["Id"], updated_at)
+        if values.flag(row.get("IsDeleted"), "IsDeleted", default=False):
+            return self.gone(values.ident(row["Id"], "Id"), updated_at)
         held = {name: column for name, column in self.fields.items() if row.get(column) is not None}
         told = {
             name: _READERS[name](row[column]) if name in _READERS else values.text(row[column], column) for name, column in held.items()
@@ -128,7 +127,7 @@ class ObjectMap:
     def read_preferences(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the guest prefers, as plain JSON; what is not filled in is left out."""
         held = {name: row.get(column) for name, column in self.preferences.items()}
-        return {name: str(value) if isinstance(value, Decimal) else value for name, value in held.items() if value not in (None, "")}
+        return values.facts({name: value for name, value in held.items() if value not in (None, "")}, "preferences")
 
     def gone(self, external_id: str, when: datetime) -> Record:
         return self.record(external_id=record_id(external_id, "Id"), updated_at=when, deleted=True)

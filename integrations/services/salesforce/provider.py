@@ -16,10 +16,10 @@ from integrations.exceptions import (
     RateLimited,
     RecordRejected,
     RequestRejected,
-    UnexpectedResponse,
 )
-from integrations.records import ChatMessage, Feedback, Guest, Notification, Page, Record, StreamQuery
+from integrations.records import ChatMessage, Feedback, Guest, Notification, Page, Record, Rejected, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
+from integrations.services.rows import before, mapped, newest
 from integrations.services.salesforce import signin
 from integrations.services.salesforce.ids import readable, record_id, spelled
 from integrations.services.salesforce.manifest import Config, Credentials, manifest
@@ -143,9 +143,11 @@ class SalesforceProvider(Provider[Config, Credentials]):
         cursor, covered = query.cursor or {}, (query.checkpoint or {}).get("covered")
         modified = cursor.get("modified")
         if covered is None:
-            deleted, covered = self._deleted(source, cursor.get("covered"))
-            yield Page(records=deleted, checkpoint={"covered": covered}, cursor={"modified": modified, "covered": covered})
-        since = [("SystemModstamp", ">=", moment(modified) - OVERLAP)] if modified else []
+            deleted, rejected, covered = self._deleted(source, cursor.get("covered"))
+            yield Page(
+                records=deleted, rejected=rejected, checkpoint={"covered": covered}, cursor={"modified": modified, "covered": covered}
+            )
+        since = [("SystemModstamp", ">=", before(modified, OVERLAP))] if modified else []
         yield from self._listed(source, query, since, covered=covered)
 
     def _listed(self, source: ObjectMap, query: StreamQuery, window: list[Condition], *, covered: str = "") -> Iterator[Page]:
@@ -155,29 +157,36 @@ class SalesforceProvider(Provider[Config, Credentials]):
         soql = select(source.columns, source.name, window, order="SystemModstamp,Id")
         name = f"list_{source.record.record_type}"
         for answer in self.client.pages("GET", f"{self._data}/query", name=name, params={"q": soql}, next_request=_next_request):
-            rows = _rows(answer)
-            records, rejected = source.read_all(rows)
-            after = rows[-1]["SystemModstamp"] if rows else after
+            records, rejected = source.read_all(answer.rows("records"))
+            after = newest(after, *(record.updated_at for record in records)) or None
             yield Page(
                 records=records,
                 rejected=rejected,
                 checkpoint={"covered": covered, "after": after},
                 cursor={"modified": after or (query.cursor or {}).get("modified"), "covered": covered} if covered else None,
-                total=answer.json().get("totalSize"),
+                total=_total(answer),
             )
 
-    def _deleted(self, source: ObjectMap, covered: str | None) -> tuple[list[Record], str]:
+    def _deleted(self, source: ObjectMap, covered: str | None) -> tuple[list[Record], list[Rejected], str]:
         """Return what was deleted since, and how far the log has come. Raises CursorExpired."""
         now = self._clock()
-        start = (moment(covered) if covered else now) - OVERLAP
+        start = (min(moment(covered), now) if covered else now) - OVERLAP
         if now - start > DELETED_LOG:
             raise CursorExpired("Salesforce remembers deletions for 15 days, and the last sync is longer ago.")
         params = {"start": start.isoformat(timespec="seconds"), "end": now.isoformat(timespec="seconds")}
         name = f"deleted_{source.record.record_type}"
-        log = self.client.call("GET", f"{self._object(source)}/deleted/", name=name, params=params).json()
-        if covered and moment(log["earliestDateAvailable"]) > start:
-            raise CursorExpired("Salesforce has already emptied the part of its log of deletions that came after the last sync.")
-        return [source.gone(row["id"], moment(row["deletedDate"])) for row in log["deletedRecords"]], log["latestDateCovered"]
+        answer = self.client.call("GET", f"{self._object(source)}/deleted/", name=name, params=params)
+        rows, log = answer.rows("deletedRecords"), answer.record()
+        try:
+            if covered and moment(log.get("earliestDateAvailable")) > start:
+                raise CursorExpired("Salesforce has already emptied the part of its log of deletions that came after the last sync.")
+            until = newest(moment(log.get("latestDateCovered")))
+        except RecordRejected as refusal:
+            raise answer.unexpected(f"does not say how far its log of deletions goes: {refusal.message.rstrip('.')}") from refusal
+        records, rejected = mapped(
+            rows, source.record, lambda row: [source.gone(row["id"], moment(row["deletedDate"]))], lambda row: row["id"]
+        )
+        return records, rejected, until
 
     # --- writes ----------------------------------------------------------------------------------------------------------------
 
@@ -269,28 +278,33 @@ class SalesforceProvider(Provider[Config, Credentials]):
     ) -> list[Mapping[str, Any]]:
         soql = select(columns, source.name, conditions, order="SystemModstamp DESC,Id", limit=limit)
         name = f"find_{source.record.record_type}"
-        return _rows(self.client.call("GET", f"{self._data}/{resource}", name=name, params={"q": soql}))
-
-
-def _rows(answer: Response) -> list[Mapping[str, Any]]:
-    body = answer.json()
-    if not isinstance(body, dict) or not isinstance(body.get("records"), list):
-        raise UnexpectedResponse(
-            "Salesforce answered a query without a list of records.", provider=answer.provider, operation=answer.operation
-        )
-    return body["records"]
+        answers = self.client.pages("GET", f"{self._data}/{resource}", name=name, params={"q": soql}, next_request=_next_request)
+        return [row for answer in answers for row in answer.rows("records")]
 
 
 def _next_request(answer: Response) -> dict[str, Any] | None:
-    following = answer.json().get("nextRecordsUrl")
-    return {"path": following} if following else None
+    """Return the request for the rest: "loop nextRecordsUrl until `done` is true" (resources_query, 2026-11)."""
+    answer.rows("records")
+    body = answer.record()
+    following, is_done = body.get("nextRecordsUrl"), body.get("done")
+    if is_done is True or (is_done is None and not following):
+        return None
+    if not isinstance(following, str) or not following:
+        raise answer.unexpected("says that there is more, and not where")
+    return {"path": following}
+
+
+def _total(answer: Response) -> int | None:
+    """Return how many rows a query finds: a number for the progress bar, which no run may fail by."""
+    total = answer.record().get("totalSize")
+    return total if isinstance(total, int) and 0 <= total < 2**31 else None
 
 
 def _missing(source: ObjectMap, described: Response, external_id: str = "") -> list[str]:
     """Name what the config counts on and the org does not have."""
     if described.status == 404:
         return [f"the object {source.name}"]
-    fields = {field["name"]: field for field in described.json()["fields"]}
+    fields = {field.get("name"): field for field in described.rows("fields") if isinstance(field, Mapping)}
     missing = [f"{source.name}.{column}" for column in filter(None, (*source.columns, external_id)) if column not in fields]
     if fields.get(external_id, {}).get("externalId") is False:
         missing.append(f"the mark “External ID” on {source.name}.{external_id}")

@@ -4,10 +4,12 @@ A message carries the fields somebody chose and only their latest values, so it 
 callout sends follows our own webhook contract and is not read here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from integrations import values
 from integrations.records import InboundEvent
+from integrations.services.rows import events_of
 from integrations.services.salesforce.ids import spelled
 
 OBJECTS = {
@@ -24,19 +26,19 @@ CONTACT_PREFIX = "003"
 
 def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
     """Return the events of one message: up to 100 notifications, each with an id that stays the same when it is sent again."""
-    return list(_events(body.get("Notification"))) if isinstance(body, dict) else []
+    notifications = body.get("Notification") if isinstance(body, dict) else None
+    return events_of(notifications, _event, lambda found: found["sObject"]["type"]) if isinstance(notifications, list) else []
 
 
-def _events(notifications: Any) -> Iterator[InboundEvent]:
-    for notification in notifications if isinstance(notifications, list) else ():
-        row = notification["sObject"]
-        object_id = spelled(row.get("Id", ""))
-        name = row["type"] or ("Contact" if object_id.startswith(CONTACT_PREFIX) else "unknown")
-        record_type, stream = OBJECTS.get(name, ("", ""))
-        yield InboundEvent(
-            event_type=name,
-            event_id=spelled(notification["Id"]),
-            object_type=record_type,
-            object_id=object_id,
-            refresh=(stream,) if stream else (),
-        )
+def _event(notification: Mapping[str, Any]) -> InboundEvent:
+    row = notification["sObject"]
+    object_id = spelled(values.ident(row.get("Id"), "sObject.Id"))
+    name = values.text(row["type"], "sObject.type") or ("Contact" if object_id.startswith(CONTACT_PREFIX) else "unknown")
+    record_type, stream = OBJECTS.get(name, ("", ""))
+    return InboundEvent(
+        event_type=name,
+        event_id=spelled(values.ident(notification["Id"], "Id")),
+        object_type=record_type,
+        object_id=object_id,
+        refresh=(stream,) if stream else (),
+    )

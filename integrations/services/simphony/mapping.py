@@ -4,7 +4,7 @@ Money is decimal in major units on both sides and never passes through a binary 
 translations (`{"en-US": "coffee", "de-DE": "Kaffee"}`).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -25,8 +25,8 @@ REFERENCE_TEXT_LENGTH = 20
 def translated(value: Any, language: str) -> str:
     """Return a name in the wanted language, else in the first one there is."""
     if isinstance(value, Mapping):
-        return value.get(language) or next((text for text in value.values() if text), "")
-    return value or ""
+        value = value.get(language) or next((text for text in value.values() if text), "")
+    return values.text(value, "name")
 
 
 def category(group: Mapping[str, Any], config: Config) -> MenuCategory:
@@ -36,17 +36,18 @@ def category(group: Mapping[str, Any], config: Config) -> MenuCategory:
 def menu_item(item: Mapping[str, Any], sold_out: Mapping[str, Collection[int]], config: Config, currency: str) -> MenuItem:
     """Map an item with its definitions (sizes, preparations): each price of each definition is something a check can refer to."""
     item_id = _required(item, "menuItemId")
-    sold = [(definition, price) for definition in item.get("definitions") or () for price in definition.get("prices") or ({},)]
+    definitions = values.objects(item.get("definitions"), "definitions")
+    sold = [(definition, price) for definition in definitions for price in values.objects(definition.get("prices"), "prices") or [{}]]
     if not sold:
         raise RecordRejected(f"Menu item {item_id} has no definition, so it cannot be ordered.")
     gone = sold_out.get(item_id)
     variations = tuple(
         MenuVariation(
-            external_id=f"{item_id}-{definition.get('definitionSequence', 1)}-{price.get('priceSequence', 0)}",
+            external_id=f"{item_id}-{_sequence(definition)}-{values.whole(price.get('priceSequence'), 'priceSequence') or 0}",
             name=_variation_name(item, definition, price, config.language),
             price=values.amount(price.get("price"), "price"),
             currency=currency,
-            is_available=gone is None or (bool(gone) and definition.get("definitionSequence", 1) not in gone),
+            is_available=gone is None or (bool(gone) and _sequence(definition) not in gone),
             position=position,
         )
         for position, (definition, price) in enumerate(sold)
@@ -54,19 +55,20 @@ def menu_item(item: Mapping[str, Any], sold_out: Mapping[str, Collection[int]], 
     return MenuItem(
         external_id=item_id,
         name=translated(item.get("name"), config.language) or translated(sold[0][0].get("name"), config.language),
-        category_external_id=str(item.get("familyGroupRef") or ""),
+        category_external_id=values.ident(item.get("familyGroupRef"), "familyGroupRef"),
         is_available=any(variation.is_available for variation in variations),
         variations=variations,
     )
 
 
-def sold_out(items: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """Return item -> definitions that cannot be ordered just now; an empty list stands for all of them."""
-    return {
-        str(item["menuItemId"]): sorted(definition.get("definitionSequence", 1) for definition in item.get("definitions") or ())
-        for item in items
-        if "menuItemId" in item
-    }
+def sold_out(item: Mapping[str, Any]) -> tuple[str, list[int]]:
+    """Return an item and which of its definitions cannot be ordered just now; an empty list stands for all of them."""
+    return _required(item, "menuItemId"), sorted(map(_sequence, values.objects(item.get("definitions"), "definitions")))
+
+
+def _sequence(definition: Mapping[str, Any]) -> int:
+    found = values.whole(definition.get("definitionSequence"), "definitionSequence")
+    return 1 if found is None else found
 
 
 def _variation_name(item: Mapping[str, Any], definition: Mapping[str, Any], price: Mapping[str, Any], language: str) -> str:
@@ -82,14 +84,14 @@ def _variation_name(item: Mapping[str, Any], definition: Mapping[str, Any], pric
 
 
 def guest_check(check: Mapping[str, Any], currency: str) -> GuestCheck:
-    header, totals = check.get("header") or {}, check.get("totals") or {}
+    header, totals = (values.record(check.get(name), name) for name in ("header", "totals"))
     if not header.get("checkRef"):
         # Whoever just posted it must look for it before posting again.
         raise UnexpectedResponse("Simphony answered with a check that has no checkRef.", maybe_done=True)
-    original = str(header.get("status") or "")
+    original = values.text(header.get("status"), "status")
     due, paid = (values.amount(totals.get(name), name) for name in ("totalDue", "paymentTotal"))
     return GuestCheck(
-        external_id=header["checkRef"],
+        external_id=values.ident(header["checkRef"], "checkRef"),
         status=STATUSES.get(original.lower(), "unknown"),
         status_original=original,
         total=None if due is None else due + (paid or 0),

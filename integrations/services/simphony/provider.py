@@ -1,20 +1,22 @@
 """Talks to Simphony's Transaction Services Gen2: menus and checks of one revenue center."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from integrations import values
 from integrations.exceptions import (
     ConfigurationError,
     InvalidInput,
+    RecordRejected,
     RequestRejected,
     RetryableProviderError,
     UnexpectedResponse,
 )
 from integrations.records import GuestCheck, MenuCategory, MenuItem, Page, Record, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
-from integrations.services.rows import mapped
+from integrations.services.rows import before, mapped, named, newest, read_each
 from integrations.services.simphony import mapping
 from integrations.services.simphony.manifest import Config, Credentials, manifest
 from integrations.services.simphony.signin import SignIn
@@ -34,7 +36,7 @@ Mapper = Callable[[Mapping[str, Any]], Record]
 
 def read_error(response: Response) -> tuple[str, str]:
     """Read Oracle's problem details, or the sign-in's own shape."""
-    body = _object(response)
+    body = response.record()
     first = next((one for one in body.get("posDetails") or () if isinstance(one, Mapping)), {})
     return str(first.get("code") or body.get("code") or ""), str(first.get("message") or body.get("detail") or body.get("message") or "")
 
@@ -75,8 +77,8 @@ class SimphonyProvider(Provider[Config, Credentials]):
         except RequestRejected as error:
             error.hint = "Compare organization, location and revenue center with EMC, and check that the API account may use them."
             raise
-        center = _object(answer)
-        order_types = {kind.get("orderTypeRef"): kind.get("name", "") for kind in _list(answer, "orderTypes")}
+        center = answer.record()
+        order_types = {kind.get("orderTypeRef"): kind.get("name", "") for kind in answer.rows("orderTypes")}
         if order_types and config.order_type_ref not in order_types:
             known = ", ".join(f"{number} ({name})" for number, name in order_types.items())
             raise ConfigurationError(f"The revenue center has no order type {config.order_type_ref}. It has: {known}.")
@@ -99,8 +101,11 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
     def menus(self, query: StreamQuery) -> Iterator[Page]:
         answer = self.client.call("GET", "/api/v1/menus/items/unavailable", name="menus", params=self.query)
-        sold_out = mapping.sold_out(_list(answer, "items"))
-        return self._changed(
+        pairs, rejected = read_each(answer.rows("items"), MenuItem, mapping.sold_out, lambda item: item["menuItemId"])
+        if rejected:
+            yield Page(records=[], rejected=rejected)
+        sold_out = dict(pairs)
+        yield from self._changed(
             query,
             MenuItem,
             lambda item: mapping.menu_item(item, sold_out, self.config, self.currency),
@@ -139,20 +144,26 @@ class SimphonyProvider(Provider[Config, Credentials]):
             if answer.status == 304:
                 done[menu_id] = before[menu_id]
                 continue
-            items = _list(answer, list_name)
+            items = answer.rows(list_name)
             records, rejected = mapped(items, kind, lambda item: [mapper(item)], lambda item: item.get(id_name))
-            done[menu_id] = {"tag": answer.headers.get("ETag", ""), "ids": [str(item.get(id_name, "")) for item in items]}
+            # A menu of which something could not be read is read again, whatever its tag says.
+            tag = "" if rejected else answer.headers.get("ETag", "")
+            done[menu_id] = {"tag": tag, "ids": [named(item, lambda one: one.get(id_name)) for item in items]}
             yield Page(records=records, rejected=rejected, checkpoint={"menus": dict(done)})
-        gone = _ids(before) - _ids(done)
+        now = _ids(done)
+        is_whole = "" not in now  # one that cannot be named may be any of those that seem to be gone
+        gone = _ids(before) - now if is_whole else set()
         yield Page(
             records=[kind(external_id=external_id, deleted=True) for external_id in sorted(gone)],
             checkpoint={"menus": done},
-            cursor={"menus": done, "seen_with": seen_with},
+            cursor={"menus": done, "seen_with": seen_with} if is_whole else None,
         )
 
     def _menu_ids(self) -> list[str]:
         answer = self.client.call("GET", f"/api/{self.config.menu_version}/menus/summary", name="menus_summary", params=self.query)
-        menu_ids = [str(menu["menuId"]) for menu in _list(answer, "items") if menu.get("menuId")]
+        menu_ids = [named(menu, lambda one: one["menuId"]) for menu in answer.rows("items")]
+        if not all(menu_ids):
+            raise answer.unexpected("lists a menu without a menuId, whose dishes would all seem gone")
         if not menu_ids:
             raise UnexpectedResponse(
                 "Simphony lists no menu for this revenue center.",
@@ -170,24 +181,31 @@ class SimphonyProvider(Provider[Config, Credentials]):
     def checks(self, query: StreamQuery) -> Iterator[Page]:
         """Yield the checks of our employee; asked for by id, any check of the revenue center."""
         if query.external_ids:
-            found = [self._check(reference) for reference in query.external_ids]
-            yield Page(records=[mapping.guest_check(check, self.currency) for check in found if check])
+            yield self._read_checks(query.external_ids)
             return
         since = (query.cursor or {}).get("since", "")
-        headers = self._posted(datetime.fromisoformat(since) - LOOK_BACK if since else None)
-        listed = sorted((_time(header.get("openTime")), header["checkRef"]) for header in headers)
+        headers = self._posted(before(since, LOOK_BACK) if since else None)
+        entries, rejected = read_each(headers, GuestCheck, _entry, lambda header: header["checkRef"])
+        if rejected:
+            yield Page(records=[], rejected=rejected)
+        listed = sorted(entries)
         after = tuple((query.checkpoint or {}).get("after") or ("", ""))
         waiting = [entry for entry in listed if entry > after]
-        newest = max([since, *(opened for opened, _ in listed)])
+        latest = newest(since, *(opened for opened, _ in listed))
         for start in range(0, len(waiting), CHECKS_A_PAGE):
             part = waiting[start : start + CHECKS_A_PAGE]
-            found = [self._check(reference) for _, reference in part]
-            records = [mapping.guest_check(check, self.currency) for check in found if check]
-            yield Page(records=records, checkpoint={"after": part[-1]}, total=len(listed))
-        yield Page(records=[], checkpoint={"after": listed[-1]} if listed else {}, cursor={"since": newest} if newest else None)
+            yield self._read_checks([reference for _, reference in part], checkpoint={"after": part[-1]}, total=len(listed))
+        yield Page(records=[], checkpoint={"after": listed[-1]} if listed else {}, cursor={"since": latest} if latest else None)
+
+    def _read_checks(self, references: Sequence[str], **page: Any) -> Page:
+        found = [check for reference in references if (check := self._check(reference))]
+        records, rejected = mapped(
+            found, GuestCheck, lambda check: [mapping.guest_check(check, self.currency)], lambda check: check["header"]["checkRef"]
+        )
+        return Page(records=records, rejected=rejected, **page)
 
     def get_check_status(self, check_external_id: str) -> GuestCheck:
-        return mapping.guest_check(_object(self._read(check_external_id)), self.currency)
+        return mapping.guest_check(self._read(check_external_id).record(), self.currency)
 
     def post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         if payload["currency"] and payload["currency"] != self.currency:
@@ -199,13 +217,13 @@ class SimphonyProvider(Provider[Config, Credentials]):
             # "duplicate request detected, no response found": an earlier attempt is still on its way to the till.
             error.maybe_done = error.maybe_done or error.vendor_code == DUPLICATE
             raise
-        return mapping.posted(_object(answer), payload, self.currency)
+        return mapping.posted(answer.record(), payload, self.currency)
 
     def find_post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
         name = mapping.check_name(payload, key)
         for header in self._posted(datetime.now(UTC) - LOOK_BACK):
             if header.get("checkName") == name:
-                return mapping.posted(_object(self._read(header["checkRef"])), payload, self.currency)
+                return mapping.posted(self._read(header["checkRef"]).record(), payload, self.currency)
         return None
 
     def void_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -232,43 +250,32 @@ class SimphonyProvider(Provider[Config, Credentials]):
         if since:
             params |= {"includeClosed": "true", "sinceTime": since.strftime("%Y-%m-%dT%H:%MZ")}
         answer = self.client.call("GET", "/api/v1/checks", name="checks", params=params, headers=self.context)
-        headers = [item.get("header", item) for item in _list(answer, "items")]
-        return [header for header in headers if header.get("checkRef")]
+        headers = [item.get("header", item) for item in answer.rows("items") if isinstance(item, Mapping)]
+        return [header for header in headers if isinstance(header, Mapping) and header.get("checkRef")]
 
     def _read(self, reference: str, expect: Collection[int] = (200,)) -> Response:
         return self.client.call("GET", f"/api/v1/checks/{_part(reference)}", name="check", headers=self.context, expect=expect)
 
     def _check(self, reference: str) -> Mapping[str, Any] | None:
         answer = self._read(reference, expect=(200, 404))
-        return _object(answer) if answer.status == 200 else None
-
-
-def _object(answer: Response) -> Mapping[str, Any]:
-    body = answer.json()
-    if not isinstance(body, Mapping):
-        raise UnexpectedResponse("Simphony's answer is not a JSON object.", maybe_done=answer.maybe_done)
-    return body
-
-
-def _list(answer: Response, name: str) -> list[Mapping[str, Any]]:
-    """Return the rows of a list. One that is missing is not an empty one: what is not listed would be taken for deleted."""
-    rows = _object(answer).get(name)
-    if not isinstance(rows, list):
-        raise UnexpectedResponse(f"Simphony's answer has no list “{name}”.", maybe_done=answer.maybe_done)
-    return rows
+        return answer.record() if answer.status == 200 else None
 
 
 def _ids(menus: Mapping[str, Any]) -> set[str]:
-    return {external_id for menu in menus.values() for external_id in menu["ids"] if external_id}
+    return {external_id for menu in menus.values() for external_id in menu["ids"]}
+
+
+def _entry(header: Mapping[str, Any]) -> tuple[str, str]:
+    """Return when a check was opened, and its reference."""
+    return _time(header.get("openTime")), values.ident(header["checkRef"], "checkRef")
 
 
 def _time(text: Any) -> str:
     """Write Oracle's time, which is UTC whether or not it says so, in one form; empty if it is none."""
     try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return newest(values.moment(text, "openTime"))
+    except RecordRejected:
         return ""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def _part(value: str) -> str:

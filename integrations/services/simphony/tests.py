@@ -194,7 +194,7 @@ def test_both_menu_interfaces_are_spoken(contract, version) -> None:
 
 
 def test_menu_is_mapped_exactly() -> None:
-    menu, sold_out = fixture("menu"), mapping.sold_out(fixture("items_unavailable")["items"])
+    menu, sold_out = fixture("menu"), dict(map(mapping.sold_out, fixture("items_unavailable")["items"]))
     items = [mapping.menu_item(item, sold_out, settings(), "EUR") for item in menu["menuItems"]]
     assert mapping.category(menu["familyGroups"][3], settings(language="de-DE")) == MenuCategory(external_id="40", name="Getränke")
     assert items[3] == MenuItem(

@@ -10,6 +10,7 @@ from typing import Any
 from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import InboundEvent
+from integrations.services.rows import events_of
 
 MENU_RESOURCES = ("Menus", "MenuItemAvailability")
 """`data.ResourceType` of a ConfigurationNotification that changes what the menu streams read."""
@@ -18,12 +19,13 @@ MENU_RESOURCES = ("Menus", "MenuItemAvailability")
 def parse(headers: Mapping[str, str], body: Any) -> list[InboundEvent]:
     """Turn one delivery into events; what is not a message is passed over."""
     messages = body.get("messages") if isinstance(body, Mapping) else None
-    return [_event(message) for message in messages or () if isinstance(message, Mapping)]
+    known = [message for message in messages if isinstance(message, Mapping)] if isinstance(messages, list) else []
+    return events_of(known, _event, lambda message: message["messageType"]["id"])
 
 
 def _event(message: Mapping[str, Any]) -> InboundEvent:
     kind, resource, data = (_part(message, name) for name in ("messageType", "resource", "data"))
-    event_type, check_ref = str(kind.get("id", "")), str(resource.get("checkRef") or "")
+    event_type, check_ref = values.text(kind.get("id"), "messageType.id"), values.ident(resource.get("checkRef"), "checkRef")
     refresh: tuple[str, ...] = ()
     if event_type == "CheckNotification" and check_ref:
         refresh = ("checks",)
@@ -31,7 +33,7 @@ def _event(message: Mapping[str, Any]) -> InboundEvent:
         refresh = ("categories", "menus")
     return InboundEvent(
         event_type=event_type,
-        event_id=str(message.get("id") or ""),
+        event_id=values.ident(message.get("id"), "id"),
         object_type="guest_check" if check_ref else "",
         object_id=check_ref,
         occurred_at=_time(data.get("timeStampUtc") or message.get("creationDate")),

@@ -11,10 +11,10 @@ from integrations.exceptions import (
     RateLimited,
     ReauthorizationRequired,
     RequestRejected,
-    UnexpectedResponse,
     VersionConflict,
 )
 from integrations.transport.client import ErrorRules, Response
+from integrations.transport.response import described
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ SCOPES = {
 
 
 class Found(BaseModel):
-    """One page of a search, or one batch. The last page has no cursor."""
+    """One page of a search, or one batch. The last page has no cursor, and a list that is empty is left out."""
 
     objects: list[Any] = []
     orders: list[Any] = []
@@ -61,6 +61,19 @@ class Subscription(BaseModel):
         return {"id": self.id, "url": self.notification_url, "event_types": self.event_types, "is_enabled": self.enabled}
 
 
+LISTS = {"objects", "related_objects", "orders", "order_entries", "errors"}
+"""The lists of a search's answer (Square's contract of 2025-08-20)."""
+
+
+def found_in(response: Response) -> Found:
+    """Return what a search or a batch found. Raises UnexpectedResponse where the answer is of another sort: all we know of would seem gone."""
+    body = response.record()
+    strange = [name for name, value in body.items() if isinstance(value, list) and name not in LISTS]
+    if strange or (body and not body.keys() & {*LISTS, *Found.model_fields}):
+        raise response.unexpected(f"has none of the lists of a search: it is {described(body)}")
+    return read(response, Found)
+
+
 _adapter = lru_cache(maxsize=None)(TypeAdapter)
 
 
@@ -73,13 +86,8 @@ def read(response: Response, kind: type[T], member: str = "", default: Any = Non
         return _adapter(kind).validate_python(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        raise UnexpectedResponse(
-            f"Square's answer is not what its documentation promises: {'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
-            provider=response.provider,
-            operation=response.operation,
-            status=response.status,
-            maybe_done=response.maybe_done,
-        ) from error
+        where = ".".join(map(str, (member, *problem["loc"]) if member else problem["loc"]))
+        raise response.unexpected(f"is not what its documentation promises: {where}: {problem['msg']}") from error
 
 
 def read_error(response: Response) -> tuple[str, str]:

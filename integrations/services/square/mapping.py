@@ -7,9 +7,9 @@ object is ignored, so that a new field or type of Square changes nothing.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, StrictInt, ValidationError, model_validator
 
 from integrations import values
 from integrations.exceptions import RecordRejected
@@ -21,6 +21,8 @@ CHECK_STATUS = {"DRAFT": "draft", "OPEN": "open", "COMPLETED": "closed", "CANCEL
 EXTERNAL_TYPES = {"credit_card": "CARD", "debit_card": "CARD", "bank_transfer": "BANK_TRANSFER", "room_charge": "STORED_BALANCE"}
 """Our payment methods -> ExternalPaymentDetails.type; the rest is OTHER."""
 ORDER_TAX = {"uid": "tax", "name": "Tax", "type": "ADDITIVE", "scope": "ORDER"}
+LINE_ROUNDING = Decimal("0.01")
+"""So far a line may be from its quantity times its price: tills round each line."""
 TAX_DIGITS = 5
 """Decimals of a tax percentage we send; enough to hit any amount of tax on a check below 100,000.00 exactly."""
 
@@ -28,17 +30,11 @@ TAX_DIGITS = 5
 # --- money ---------------------------------------------------------------------------------------------------------------------
 
 
-def _whole(value: Any) -> Any:
-    """Judge how long a number is before pydantic computes it."""
-    try:
-        values.number(value, "amount")
-    except RecordRejected as refusal:
-        raise ValueError(refusal.message) from None
-    return value
+# Square's numbers are whole JSON numbers. Read by the letter, `true` is none, and no exponent makes one of a gigabyte.
 
 
 class Money(BaseModel):
-    amount: Annotated[int, BeforeValidator(_whole)] = 0
+    amount: StrictInt = 0
     currency: str = Field(pattern=r"^[A-Z]{3}$")
 
     @property
@@ -60,7 +56,7 @@ class CatalogObject(BaseModel):
     makes: ClassVar[type[Record]]
 
     id: str = Field(min_length=1)
-    version: int | None = None
+    version: StrictInt | None = None
     updated_at: datetime | None = None
     present_at_all_locations: bool = True
     present_at_location_ids: frozenset[str] = frozenset()
@@ -92,7 +88,7 @@ class CatalogObject(BaseModel):
 
 class CategoryRef(BaseModel):
     id: str = ""
-    ordinal: int = 0
+    ordinal: StrictInt = 0
 
 
 class Category(CatalogObject):
@@ -129,7 +125,7 @@ NO_OVERRIDE = Override()
 
 class Priced(CatalogObject):
     name: str = ""
-    ordinal: int = 0
+    ordinal: StrictInt = 0
     price_money: Money | None = None
     pricing_type: str = ""
     location_overrides: tuple[Override, ...] = ()
@@ -156,8 +152,8 @@ class ChoiceList(CatalogObject):
     makes = ModifierList
     name: str = ""
     modifiers: tuple[Modifier, ...] = ()
-    min_selected_modifiers: int = -1
-    max_selected_modifiers: int = -1
+    min_selected_modifiers: StrictInt = -1
+    max_selected_modifiers: StrictInt = -1
 
     def record(self, location_id: str) -> ModifierList:
         modifiers = sorted((m for m in self.modifiers if m.is_offered(location_id)), key=lambda m: m.ordinal)
@@ -245,8 +241,9 @@ def _read(model: type[M], found: Any) -> M:
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        raise RecordRejected(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+        problem = error.errors(include_url=False)[0]
+        stood = "" if problem["type"] == "missing" else f", not {values.shown(problem['input'])}"
+        raise RecordRejected(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}{stood}.") from error
 
 
 # --- orders --------------------------------------------------------------------------------------------------------------------
@@ -255,7 +252,7 @@ def _read(model: type[M], found: Any) -> M:
 class Order(BaseModel):
     id: str
     location_id: str = ""
-    version: int | None = None
+    version: StrictInt | None = None
     """Absent on checks that were opened at the till: those cannot be changed through the API."""
     state: str = ""
     updated_at: datetime | None = None
@@ -304,8 +301,10 @@ def _line_item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
     quantity, price = Decimal(item["quantity"]), Decimal(item["unit_price"])
     name, count = item["name"], f"{quantity.normalize():f}"
     line = {"note": item["note"][:2000]} if item.get("note") else {}
-    if quantity % 1:
-        # Square takes a fraction only in a unit of measure, which our line does not have.
+    rounded = abs(quantity * price - Decimal(item["total_price"]))
+    if quantity % 1 or not values.is_payable(price, currency) or 0 < rounded <= LINE_ROUNDING:
+        # Square takes a fraction only in a unit of measure, which our line does not have, and works a line out from a price in whole
+        # cents: what the guest saw is the line.
         return line | {"quantity": "1", "name": f"{count} × {name}"[:512], "base_price_money": to_money(item["total_price"], currency)}
     if item.get("variation_external_id") and item.get("menu_price") and Decimal(item["menu_price"]) == price:
         return line | {"quantity": count, "catalog_object_id": item["variation_external_id"]}

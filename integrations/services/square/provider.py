@@ -2,15 +2,17 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from integrations import values
 from integrations.exceptions import ConfigurationError, RequestRejected, UnexpectedResponse, VersionConflict
 from integrations.records import GuestCheck, Page, Record, Rejected, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
-from integrations.services.rows import mapped
+from integrations.services.rows import before, mapped, newest
 from integrations.services.square import answers, mapping
 from integrations.services.square.manifest import SquareConfig, SquareCredentials, manifest
 from integrations.services.square.oauth import make_auth
@@ -19,6 +21,8 @@ from integrations.transport.client import Response
 
 PAGE_SIZE = 100
 BATCH_SIZE = 100
+OVERLAP = timedelta(minutes=1)
+"""Read again before the time of the last run's first answer: what was saved in that moment, or became visible after it."""
 VOID_ATTEMPTS = 4
 """How often a check that changes under our hands is read again before we give up."""
 ENDED = frozenset({"COMPLETED", "CANCELED", "FAILED"})
@@ -88,12 +92,14 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         for ids in _batches(query.external_ids):
             body = {"location_id": self._location_id, "order_ids": ids}
             answer = self._call("POST", "/v2/orders/batch-retrieve", "batch_retrieve_orders", body, safe=True)
-            records, rejected = _checks(answers.read(answer, answers.Found))
+            records, rejected = _checks(answers.found_in(answer))
             yield Page(records=records, rejected=rejected)
 
     def _catalog(self, query: StreamQuery, passes: Sequence[tuple[str, ...]]) -> Iterator[Page]:
         """Read types of objects, one pass after the other: those that others refer to come first."""
-        since = (query.cursor or {}).get("latest_time")
+        latest_time = (query.cursor or {}).get("latest_time")
+        # `begin_time` is exclusive: what has the same time as the newest would be left out.
+        since = latest_time and before(latest_time, OVERLAP).isoformat()
         searches: list[Search] = []
         for types in passes:
             body: dict[str, Any] = {"object_types": list(types), "limit": PAGE_SIZE}
@@ -113,7 +119,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         latest_time = start.get("latest_time", "")
         for number, (body, read) in enumerate(searches[start["search"] :], start["search"]):
             for answer in self._pages(path, body, start.get("cursor", "") if number == start["search"] else ""):
-                latest_time = latest_time or answer.latest_time
+                latest_time = latest_time or newest(values.moment(answer.latest_time, "latest_time"))
                 place = {"search": number, "cursor": answer.cursor} if answer.cursor else {"search": number + 1}
                 records, rejected = read(answer)
                 yield Page(
@@ -125,12 +131,12 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def _pages(self, path: str, body: dict[str, Any], cursor: str) -> Iterator[answers.Found]:
         def next_request(response: Response) -> dict[str, Any] | None:
-            after = answers.read(response, answers.Found).cursor
+            after = answers.found_in(response).cursor
             return {"json": body | {"cursor": after}} if after else None
 
         def pages(first: dict[str, Any]) -> Iterator[answers.Found]:
             found = self.client.pages("POST", path, name="search", json=first, next_request=next_request, safe=True, headers=self._headers)
-            yield from (answers.read(response, answers.Found) for response in found)
+            yield from map(answers.found_in, found)
 
         try:
             yield from pages(body | {"cursor": cursor} if cursor else body)
@@ -141,7 +147,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def _objects(self, ids: Sequence[str], **options: bool) -> answers.Found:
         body = {"object_ids": list(ids), **options}
-        return answers.read(self._call("POST", "/v2/catalog/batch-retrieve", "batch_retrieve", body, safe=True), answers.Found)
+        return answers.found_in(self._call("POST", "/v2/catalog/batch-retrieve", "batch_retrieve", body, safe=True))
 
     def _records(self, answer: answers.Found, types: Sequence[str], *, keep_deleted: bool = True) -> Mapped:
         """Map the objects of these types; of a nested one, read and map what it is part of."""

@@ -86,6 +86,7 @@ class TestContract(ProviderContract):
 
     def simulator(self, page_size: int = 0) -> SquareSimulator:
         simulator = SquareSimulator(page_size=page_size or 1000)
+        simulator.catalog.tick()  # long after its objects were made
         for _ in range(7):
             simulator.ring_up(1250)
         return simulator
@@ -102,7 +103,9 @@ class TestContract(ProviderContract):
 
 @pytest.fixture
 def square() -> Iterator[Connection]:
-    with TestContract().connected(SquareSimulator(page_size=10)) as connection:
+    simulator = SquareSimulator(page_size=10)
+    simulator.catalog.tick()  # long after its objects were made
+    with TestContract().connected(simulator) as connection:
         yield connection
 
 
@@ -269,6 +272,16 @@ def test_line_at_another_price_than_the_menus_is_posted_by_name() -> None:
     club = CHECK["items"][0]
     (line,) = mapping.to_order(CHECK | {"items": [club | {"unit_price": "12.00"}]}, BAR)["line_items"]
     assert line == {"note": "no bacon", "quantity": "2", "name": "Club sandwich", "base_price_money": {"amount": 1200, "currency": "EUR"}}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "total", "cents"), [("8", "0.125", "1.00", 100), ("3", "3.3333", "10.00", 1000), ("3", "3.33", "10.00", 1000)]
+)
+def test_line_comes_to_what_the_guest_saw(quantity: str, price: str, total: str, cents: int) -> None:
+    item = CHECK["items"][0] | {"quantity": quantity, "unit_price": price, "total_price": total, "menu_price": price}
+    (line,) = mapping.to_order(CHECK | {"items": [item]}, BAR)["line_items"]
+    assert (line["quantity"], line["base_price_money"]["amount"]) == ("1", cents)
+    assert line["name"] == f"{quantity} × Club sandwich"
 
 
 def test_fraction_of_a_portion_becomes_one_line_at_its_total() -> None:
