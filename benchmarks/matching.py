@@ -27,11 +27,15 @@ def people(count: int, seed: int) -> tuple[list[Any], list[tuple[Any, str]], dic
 
     chance = random.Random(seed)
     crm: list[Any] = []
+    at_home: dict[str, list[str]] = {}
+    """CRM id -> the given names of everybody in the household: nobody could tell a stranger of such a name and address from them."""
     while len(crm) < count:
         family, home, landline = chance.choice(FAMILY), f"home{len(crm)}@example.com", f"+43 1 {5_000_000 + len(crm)}"
         household = chance.choices((1, 2, 4), (70, 20, 10))[0]
-        for member, given in enumerate(chance.sample(GIVEN, household)):
+        names = chance.sample(GIVEN, household)
+        for member, given in enumerate(names):
             number = len(crm)
+            at_home[f"C{number}"] = names
             shares = household > 1 and chance.random() < 0.6
             email = home if shares else f"{number}.{chance.randrange(10**6)}@mail{number % 50}.example"
             phone = landline if shares and member else f"+43 664 {1_000_000 + number}"
@@ -46,7 +50,7 @@ def people(count: int, seed: int) -> tuple[list[Any], list[tuple[Any, str]], dic
         truth[told.external_id] = guest.external_id
     for number in range(count // 5):  # strangers, who share a name, and sometimes an address, with somebody
         like = chance.choice(crm)
-        told = replace(like, external_id=f"S{number}", given_name=chance.choice([g for g in GIVEN if g != like.given_name]))
+        told = replace(like, external_id=f"S{number}", given_name=chance.choice([g for g in GIVEN if g not in at_home[like.external_id]]))
         pms.append(
             (
                 told if chance.random() < 0.5 else replace(like, external_id=f"S{number}", email=f"s{number}@else.example", phone=""),

@@ -30,6 +30,12 @@ def fold(name: str) -> str:
     return "" if plain in _NOBODY else plain
 
 
+def words(name: str) -> set[str]:
+    """Return the words of a whole name as they compare, in any order; without titles."""
+    folded = {fold(word) for word in re.split(r"[\s,;.()/-]+", name)} - {""}
+    return folded - _TITLES or folded
+
+
 def name_key(given_name: str, family_name: str) -> str:
     """Return a whole name as it compares; empty unless both parts are known."""
     family, given = fold(family_name), fold(given_name)

@@ -20,7 +20,7 @@ __all__ = [  # noqa: RUF022 - in the order they stand below
     "AuthenticationFailed", "ReauthorizationRequired", "RequestRejected", "VersionConflict", "CursorExpired",
     "UnexpectedResponse",
     # one record, one run, one capability
-    "RecordRejected", "SyncInterrupted", "UnsupportedOperation", "InvalidInput", "ConflictDetected",
+    "RecordRejected", "SyncInterrupted", "UnsupportedOperation", "InvalidInput", "LikelyRepeated", "ConflictDetected",
     # what we refuse
     "EgressBlocked", "WebhookRejected", "SignatureMissing", "SignatureMismatch", "TimestampOutsideWindow", "PayloadTooLarge",
     # what rows keep of them
@@ -225,6 +225,20 @@ class InvalidInput(HospientError, ValueError):
         """`errors` maps a field path (`items.0.quantity`) to a sentence that says what is wrong and how to cure it."""
         self.errors = errors
         super().__init__("; ".join(f"{field}: {sentence}" for field, sentence in errors.items()), **more)
+
+
+class LikelyRepeated(HospientError):
+    """The same was asked for a moment ago, so nothing was done this time."""
+
+    code = "likely_repeated"
+    hint = (
+        "Look at that operation first. If you mean it a second time, send the header Repeat: intended. "
+        "A program that sends again by itself gives each request an Idempotency-Key instead."
+    )
+
+    def __init__(self, operation_id: int, seconds: int, status: str) -> None:
+        self.operation_id = operation_id
+        super().__init__(f"You asked for the same {seconds} seconds ago: operation {operation_id}, {status}. Nothing was done this time.")
 
 
 class ConflictDetected(HospientError):

@@ -30,6 +30,8 @@ class Record:
     """When the vendor last changed it, by the vendor's clock."""
     deleted: bool = False
     """The vendor says it is gone; all other fields may be empty."""
+    merged_into: str = ""
+    """Of a guest who is gone: whom the vendor made of this one and another."""
 
 
 # --- point of sale -------------------------------------------------------------------------------------------------------------
@@ -155,6 +157,8 @@ class Reservation(Record):
     arrival_date: date | None = None
     departure_date: date | None = None
     guest_external_id: str = ""
+    companion_external_ids: tuple[str, ...] = ()
+    """Everybody else of the booking."""
     room_number: str = ""
     room_type: str = ""
     adults: int = 0
@@ -254,6 +258,8 @@ class Page:
     """Where the next run starts if this one ends well; the last one that is not None counts."""
     total: int | None = None
     """How many records the vendor says the run will bring, for the progress bar."""
+    until: date | None = None
+    """The last day the list covers, where it is one of a window of days."""
 
 
 # --- reading a webhook ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ ALLOWED = (
     "integrations.records",
     "integrations.services.base",
     "integrations.services.manifest",
+    "integrations.services.payers",
     "integrations.services.rows",
     "integrations.transport",
     "integrations.values",

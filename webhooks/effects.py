@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from pydantic import TypeAdapter
 
+from hotels.models.guests import key_guests
 from integrations.exceptions import HospientError, ReauthorizationRequired, RecordRejected, UnexpectedResponse
 from integrations.models import ExternalReference, Integration, RunStatus, SyncRun, Trigger
 from integrations.records import InboundEvent, Record
@@ -156,6 +157,8 @@ class _Batch:
 
     def _apply(self, works: Sequence[Work]) -> None:
         try:
+            if any(record.record_type == "guest" for one in works for record in one.event.records):
+                key_guests(self.integration.hotel)
             with transaction.atomic():
                 counts = apply_records(self.integration, self._newest(works).values())
         except (OperationalError, InterfaceError):

@@ -27,7 +27,7 @@ from integrations.models import Direction, Integration, IntegrationLog, Integrat
 from integrations.security.kept import keepable_json
 from integrations.security.redaction import redact
 from integrations.services import registry
-from integrations.services.connect import LogBook, provider_for
+from integrations.services.connect import LogBook, polling_pace, provider_for
 from integrations.transport import correlation
 from webhooks import effects
 from webhooks.exceptions import StillReading
@@ -297,6 +297,10 @@ def shown_body(event: WebhookEvent) -> Any:
 # --- polling -------------------------------------------------------------------------------------------------------------------
 
 
+PACE_PATIENCE_SECONDS = 5.0
+"""How long a poll waits for its turn: others of the gateway may have used it up, and a worker has more to do."""
+
+
 def polled_providers() -> list[str]:
     """Return the slugs of the vendors whose events are fetched by us."""
     return [slug for slug, provider in registry.providers().items() if (hooks := provider.manifest.webhooks) and hooks.verifier == POLLING]
@@ -309,9 +313,17 @@ def poll(integration: Integration) -> int:
         return 0
     count = 0
     try:
+        pace = polling_pace(integration)
         with provider_for(integration, LogBook(integration.pk, OperationType.WEBHOOK)) as provider:
-            for raw in provider.poll():
+            batches = provider.poll()
+            while True:
+                if pace:
+                    pace.acquire(PACE_PATIENCE_SECONDS)
+                if (raw := next(batches, None)) is None:
+                    break
                 count += sum(store([_polled(integration, event) for event in raw]))
+    except RateLimited:
+        pass  # the vendor's pace, or ours: what is left comes with the next poll
     except HospientError as error:
         logger.warning("poll_failed integration=%s code=%s", integration.pk, error.code)
     finally:

@@ -44,10 +44,14 @@ class ReservationAdmin(VendorRecordAdmin):
     search_fields = ("confirmation_number", "room_number", "guest__family_name")
     search_help_text = "Search by confirmation number, room or family name"
     fieldsets = (
-        (None, {"fields": ("hotel", "confirmation_number", "status_label", "status_original", "guest")}),
+        (None, {"fields": ("hotel", "confirmation_number", "status_label", "status_original", "guest", "came_along")}),
         ("Stay", {"fields": ("arrival_date", "departure_date", "room_number", "room_type", "adults", "children")}),
         ("Money", {"fields": ("rate_amount", "balance", "currency")}),
         ("Record", {"fields": ("archived", "changed")}),
     )
 
     status_label = state_column("status", RESERVATION_COLOURS, "Status")
+
+    @admin.display(description="Came along")
+    def came_along(self, reservation: Reservation) -> str:
+        return ", ".join(map(str, reservation.companions.all())) or "Nobody"

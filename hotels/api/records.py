@@ -83,7 +83,7 @@ class Guests(Records):
 class Reservations(Records):
     """Reservations, latest arrival first."""
 
-    queryset = Reservation.objects.select_related("guest")
+    queryset = Reservation.objects.select_related("guest").prefetch_related("companions")
     serializer_class = serializers.ReservationSerializer
     filterset_class = filters.ReservationFilter
 

@@ -111,13 +111,16 @@ class GuestSerializer(serializers.ModelSerializer):
 
 class ReservationSerializer(serializers.ModelSerializer):
     guest_name = serializers.SerializerMethodField()
+    companion_ids = serializers.PrimaryKeyRelatedField(
+        source="companions", many=True, read_only=True, help_text="Everybody else of the booking: their ids at Hospient."
+    )
     rate_amount = Money(allow_null=True)
     balance = Money(allow_null=True)
 
     class Meta:
         model = Reservation
         fields = [
-            "id", "confirmation_number", "status", "status_original", "arrival_date", "departure_date", "guest_id", "guest_name",
+            "id", "confirmation_number", "status", "status_original", "arrival_date", "departure_date", "guest_id", "guest_name", "companion_ids",
             "room_number", "room_type", "adults", "children", "rate_amount", "balance", "currency", *RECORD,
         ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -52,16 +52,30 @@ class Guest(HotelRecord):
 _KEYED_AT_ONCE = 2000
 
 
+def key_guests(hotel: "models.Model") -> None:
+    """Bring the keys of a hotel's guests up to date, a bounded number in a transaction: after an upgrade that is all of them."""
+    while _key_some(hotel):
+        pass
+
+
 def with_keys(hotel: "models.Model") -> QuerySet[Guest]:
-    """Return a hotel's live guests, their keys brought up to date: whoever writes a guest need not know of them."""
+    """Return a hotel's live guests, their keys brought up to date: whoever writes a guest need not know of them. Inside a transaction; call
+    `key_guests` before it begins."""
+    key_guests(hotel)
+    return Guest.live.filter(hotel=hotel)
+
+
+def _key_some(hotel: "models.Model") -> bool:
+    """Bring the keys of some guests up to date; say whether there are more."""
     stale = Guest.objects.filter(Q(keyed_at=None) | Q(keyed_at__lt=F("updated_at")), hotel=hotel).order_by("id")
     country = hotel.country or country_of(hotel.time_zone)
-    while guests := list(stale[:_KEYED_AT_ONCE]):
-        for guest in guests:
-            guest.name_key, guest.email_key, guest.phone_key = guest.keys(country)
-            guest.keyed_at = max(guest.updated_at, timezone.now())
+    guests = list(stale[:_KEYED_AT_ONCE])
+    for guest in guests:
+        guest.name_key, guest.email_key, guest.phone_key = guest.keys(country)
+        guest.keyed_at = max(guest.updated_at, timezone.now())
+    with transaction.atomic():
         Guest.objects.bulk_update(guests, ["name_key", "email_key", "phone_key", "keyed_at"], batch_size=500)
-    return Guest.live.filter(hotel=hotel)
+    return len(guests) == _KEYED_AT_ONCE
 
 
 class Verdict(models.TextChoices):

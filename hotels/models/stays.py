@@ -57,6 +57,8 @@ class Reservation(HotelRecord):
     arrival_date = models.DateField(null=True, blank=True)
     departure_date = models.DateField(null=True, blank=True)
     guest = models.ForeignKey(Guest, null=True, blank=True, on_delete=models.SET_NULL, related_name="reservations")
+    companions = models.ManyToManyField(Guest, blank=True, related_name="accompanied")
+    """Everybody else of the booking."""
     room_number = models.CharField(max_length=32, blank=True)
     room_type = models.CharField(max_length=64, blank=True)
     adults = models.IntegerField(default=0)

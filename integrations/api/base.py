@@ -73,7 +73,9 @@ class VendorView(IntegrationView):
 
     @property
     def service(self) -> Any:
-        return self.service_class(self.integration, user=self.request.user)
+        # A PUT sets a state: sent twice it is one.
+        watches = self.request.method == "POST" and self.request.headers.get("Repeat", "").lower() != "intended"
+        return self.service_class(self.integration, user=self.request.user, watches_repeats=watches)
 
     def handle_exception(self, exc: Exception) -> Response:
         """What the address names and is not there is not found, not a mistake in the body."""
@@ -103,9 +105,13 @@ OUTCOMES = {
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key acts once, however often it is sent."
 )
+_REPEAT = OpenApiParameter(
+    "Repeat", OpenApiTypes.STR, OpenApiParameter.HEADER, enum=["intended"],
+    description="What you asked for within the last two minutes, without a key, is not done again (409) unless you say that you mean it.",
+)  # fmt: skip
 
 
 def acts(body: type[BaseModel], example: dict[str, Any]) -> Callable[[Callable], Callable]:
     """Document a method that writes at the vendor and returns `answer(...)`."""
     examples = [OpenApiExample("Example", example, request_only=True)]
-    return extend_schema(request=body, examples=examples, responses=OUTCOMES, parameters=[_IDEMPOTENCY_KEY])
+    return extend_schema(request=body, examples=examples, responses=OUTCOMES, parameters=[_IDEMPOTENCY_KEY, _REPEAT])

@@ -28,6 +28,7 @@ STATUSES: dict[type[exceptions.HospientError], int] = {
     exceptions.ConfigurationError: 409,
     exceptions.EgressBlocked: 409,
     exceptions.ConflictDetected: 409,
+    exceptions.LikelyRepeated: 409,
     # The vendor.
     exceptions.ProviderError: 502,
     exceptions.RetryableProviderError: 503,
@@ -74,6 +75,8 @@ class Refusal(APIException):
         if isinstance(error, exceptions.RequestRejected) and error.status == 404:
             self.status_code = 404  # the vendor has no such thing
         self.hint = error.hint or ("Ask again: nothing repeats a request by itself that was refused here." if error.retryable else "")
+        if isinstance(error, exceptions.LikelyRepeated):
+            self.operation_id = error.operation_id
         if isinstance(error, exceptions.RetryableProviderError) and error.retry_at:
             self.wait = max(1, math.ceil((error.retry_at - timezone.now()).total_seconds()))
 
@@ -128,6 +131,6 @@ class ExceptionFormatter(formatter.ExceptionFormatter):
         body = super().format_error_response(error_response)
         body["hint"] = getattr(self.exc, "hint", "") or HINTS.get(error_response.errors[0].code, "")
         body["correlation_id"] = correlation.current()
-        if isinstance(self.exc, OperationFailed):
-            body["operation_id"] = self.exc.operation_id
+        if operation_id := getattr(self.exc, "operation_id", None):
+            body["operation_id"] = operation_id
         return body

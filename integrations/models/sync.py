@@ -52,7 +52,8 @@ class SyncRun(models.Model):
     """A person has seen that many records are gone at the vendor, and agreed."""
 
     checkpoint = models.JSONField(null=True, blank=True)
-    """Where to go on: `{"after": what the stream said, "cursor": where the next run starts if this one ends well}`."""
+    """Where to go on: `{"after": what the stream said, "cursor": where the next run starts if this one ends well}`. Beside it what follows at
+    the end: the last day the list covers (`until`), and guests whom stays no longer name (`let_go`)."""
     page_count = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(null=True, blank=True)
     created_count = models.PositiveIntegerField("created", default=0)

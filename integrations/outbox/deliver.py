@@ -27,6 +27,10 @@ MAX_ATTEMPTS = 8
 MAX_LOST = 5
 """An operation at which the worker died, after so many attempts, is not tried again: it may be what kills them."""
 WORKER_LOST = "worker_lost"
+PINNED = ("reservation_external_id", "guest_external_id")
+"""What the vendor is asked for before anything is sent, and then kept: every later try and look-up is about the same stay ..."""
+PINNED_AT = "pinned_at"
+"""... and since this moment."""
 LOOK = "If it waits for you, look at the vendor whether it was done, then retry."
 
 
@@ -35,10 +39,19 @@ class Declared(Protocol):
 
     idempotency: str
     settle_seconds: int
+    pins: bool
 
 
 class Target(Protocol):
     """The vendor's side of one operation."""
+
+    def pin(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return whom it concerns: what the vendor says now of the names in `PINNED`."""
+        ...
+
+    def about(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the object a pinned payload is about, as the operation's columns."""
+        ...
 
     def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]: ...
 
@@ -114,6 +127,8 @@ class Delivery:
         before = operation.maybe_sent_at
         try:
             self._check_attempts()
+            if self.declared.pins and PINNED_AT not in operation.payload and not self._pin(target):
+                return operation
             answer = self._resolve(target, key, before) if before else None
             if answer is None and operation.status == OperationStatus.SENDING:
                 self._save(maybe_sent_at=timezone.now(), lease_until=timezone.now() + LEASE)
@@ -130,6 +145,22 @@ class Delivery:
                 hint=f"{LOOK} The server's log may say why the worker stopped.",
                 code=WORKER_LOST,
             )
+
+    def _pin(self, target: Target) -> bool:
+        """Write down whom it concerns, before the first byte leaves. Says no, and gives it back, if it has to wait for an earlier operation
+        about the same stay."""
+        operation = self.operation
+        said = target.pin(operation.payload)
+        payload = {**operation.payload, **{name: said[name] for name in PINNED if said.get(name)}, PINNED_AT: timezone.now().isoformat()}
+        self._save(payload=payload, **target.about(payload))
+        earlier = Operation.objects.filter(
+            integration=operation.integration_id, object_key=operation.object_key, id__lt=operation.pk, status__in=Operation.OPEN
+        )
+        if not earlier.exists():
+            return True
+        self._save(attempts=operation.attempts - 1)  # this one is none
+        self._release(OperationStatus.UNKNOWN if operation.maybe_sent_at else OperationStatus.PENDING, timezone.now())
+        return False
 
     def _resolve(self, target: Target, key: str, sent_at: datetime) -> Mapping[str, Any] | None:
         """Settle what became of an earlier attempt: the vendor's answer if it had an effect, None if it may be sent (again)."""

@@ -2,18 +2,36 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
 
-from integrations.exceptions import InvalidInput
-from integrations.models import Integration, Operation
+from integrations.exceptions import InvalidInput, LikelyRepeated
+from integrations.models import Integration, Operation, OperationStatus
+from integrations.sync import bulk
 from integrations.transport import correlation
+
+SOON = timedelta(minutes=2)
+"""The same request of the same person within this time is most likely one that was sent twice."""
 
 
 def fingerprint(name: str, body: Any) -> str:
-    """Return a digest of what is asked, to tell a repeated request from another one under the same key."""
-    return hashlib.sha256(json.dumps([name, body], sort_keys=True, default=str).encode()).hexdigest()
+    """Return a digest of what is asked, to tell a repeated request from another one under the same key: 34.50 is 34.5, and a time is the same
+    in every zone."""
+    return hashlib.sha256(json.dumps([name, _by_value(body)], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _by_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _by_value(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_by_value(one) for one in value]
+    if isinstance(value, Decimal):
+        return f"{value.normalize() or Decimal(0):f}"
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
 def find(integration: Integration, key: str, asked: str) -> Operation | None:
@@ -22,6 +40,14 @@ def find(integration: Integration, key: str, asked: str) -> Operation | None:
     if operation and operation.fingerprint != asked:
         raise InvalidInput({"Idempotency-Key": "This key was used for another request. Use a new key for a new request."})
     return operation
+
+
+def check_repeated(integration: Integration, asked: str, user: Any) -> None:
+    """Raise LikelyRepeated if this person asked for the same a moment ago, and it was not refused. Needs a transaction around it."""
+    bulk.hold(Integration, integration.pk)
+    same = Operation.objects.filter(integration=integration, requested_by=user, fingerprint=asked, created_at__gte=timezone.now() - SOON)
+    if first := same.exclude(status=OperationStatus.DEAD).order_by("id").last():
+        raise LikelyRepeated(first.pk, int((timezone.now() - first.created_at).total_seconds()), first.get_status_display().lower())
 
 
 def enqueue(

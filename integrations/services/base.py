@@ -53,6 +53,9 @@ class Provider(Generic[Config, Credentials]):
       same at every attempt; the answer has `reference` (the vendor's id of what was made or changed) and plain JSON facts
     - for a write declared `Idempotency.LOOKUP` also `find_<name>(payload, key) -> Mapping | None`: the same answer if the vendor already
       has the effect
+    - for a write declared `pins` also `pin_<name>(payload, asked_on) -> Mapping`: whom it concerns at the vendor now, of the names in
+      `outbox.deliver.PINNED`; what it answers is in the payload of every try and look-up, and `pinned_at` beside it. `asked_on` is the
+      hotel's day on which it was asked for; `payers` has the rules
     - a read on demand `get_check_status`: `def get_check_status(self, **arguments)`, returning a record, a list of records or plain JSON
     """
 

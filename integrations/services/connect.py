@@ -16,7 +16,7 @@ from integrations.security.redaction import redact_text
 from integrations.services import registry
 from integrations.services.base import HotelFacts, Provider
 from integrations.services.inputs import field_errors
-from integrations.services.manifest import Manifest, ProviderFields
+from integrations.services.manifest import Manifest, ProviderFields, RateBudget
 from integrations.services.tokens import RowTokenStore
 from integrations.transport.auth import TokenStore
 from integrations.transport.breaker import Breaker
@@ -114,7 +114,6 @@ def connected(
     config_fields, credential_fields = read_fields(manifest, config, credentials)
     declare_personal(_named_by_hotel(config_fields))
     base_url = provider_class.base_url(environment, config_fields)
-    shared_by = {"application": manifest.slug, "gateway": provider_class.budget_key(config_fields) or base_url, "integration": budget_owner}
     egress = Egress.from_settings()
     egress.check_url(base_url)
     client = Client(
@@ -125,8 +124,7 @@ def connected(
         policy=Policy(total_seconds=settings.INTEGRATION_TIMEOUT / 1000, attempts=settings.INTEGRATION_RETRY_ATTEMPTS + 1),
         egress=egress,
         breaker=Breaker(f"{manifest.slug}:{budget_owner}"),
-        budget=manifest.rate
-        and Budget(f"{manifest.slug}:{shared_by[manifest.rate.shared_by]}", manifest.rate.requests, manifest.rate.per_seconds),
+        budget=manifest.rate and _budget(manifest.rate, provider_class, config_fields, base_url, budget_owner),
         log=log.add,
         secrets=secrets_of(credential_fields),
     )
@@ -161,6 +159,23 @@ def provider_for(integration: Integration, log: LogBook) -> Iterator[Provider]:
         budget_owner=str(integration.pk),
     ) as provider:
         yield provider
+
+
+def polling_pace(integration: Integration) -> Budget | None:
+    """Return what the vendor allows for asking for its events, apart from all other calls."""
+    provider_class = registry.get(integration.provider)
+    webhooks = provider_class.manifest.webhooks
+    if webhooks is None or webhooks.pace is None:
+        return None
+    config, _ = read_fields(provider_class.manifest, integration.config, integration.credentials.reveal())
+    base_url = provider_class.base_url(integration.environment, config)
+    return _budget(webhooks.pace, provider_class, config, base_url, str(integration.pk), purpose="polling:")
+
+
+def _budget(declared: RateBudget, provider: type[Provider], config: ProviderFields, base_url: str, owner: str, purpose: str = "") -> Budget:
+    slug = provider.manifest.slug
+    shared_by = {"application": slug, "gateway": provider.budget_key(config) or base_url, "integration": owner}
+    return Budget(f"{purpose}{slug}:{shared_by[declared.shared_by]}", declared.requests, declared.per_seconds)
 
 
 def unused_config(manifest: Manifest, config: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ from integrations.exceptions import (
     UnsupportedOperation,
 )
 from integrations.models import Integration
+from integrations.outbox import deliver
 from integrations.records import InboundEvent, Page, Record, StreamQuery
 from integrations.security.egress import Egress
 from integrations.services import registry
@@ -141,6 +142,10 @@ class ProviderContract:
         """Return the payload of a write; may first make at the vendor what it acts on."""
         raise NotImplementedError(f"say in `payload` what {operation} is given")
 
+    def let_somebody_else_in(self, simulator: Simulator, payload: Mapping[str, Any]) -> None:
+        """Move whoever a payload names by the room alone to another one, and somebody else into theirs (only for writes that pin)."""
+        raise NotImplementedError("say in `let_somebody_else_in` how people move at this vendor")
+
     def arguments_for(self, operation: str, connection: Connection) -> Mapping[str, Any]:
         """Return the arguments of a read on demand; may first make at the vendor what it reads."""
         return self.arguments.get(operation, {})
@@ -187,6 +192,7 @@ class ProviderContract:
             "certain_write": [write for write in writes if write.idempotency != Idempotency.NONE],
             "keyed_write": [write for write in writes if write.idempotency == Idempotency.NATIVE],
             "looked_up_write": [write for write in writes if write.idempotency == Idempotency.LOOKUP],
+            "pinned_write": [write for write in writes if write.pins],
             "reading": [operation for operation in manifest.operations if not operation.writes],
         }
         for name, values in declared.items():
@@ -255,11 +261,12 @@ class ProviderContract:
             if operation.writes:
                 assert list(inspect.signature(method).parameters) == ["self", "payload", "key"]
             assert hasattr(self.provider, f"find_{operation.name}") == (operation.writes and operation.idempotency == Idempotency.LOOKUP)
+            assert hasattr(self.provider, f"pin_{operation.name}") == (operation.writes and operation.pins)
         if manifest.webhooks and manifest.webhooks.subscription:
             for name in ("list_subscriptions", "create_subscription", "rotate_subscription_key"):
                 assert callable(getattr(self.provider, name))
         declared = {d.name for d in (*manifest.streams, *manifest.operations)}
-        public = {name for name, _ in inspect.getmembers(self.provider, inspect.isfunction) if not name.startswith(("_", "find_"))}
+        public = {name for name, _ in inspect.getmembers(self.provider, inspect.isfunction) if not name.startswith(("_", "find_", "pin_"))}
         usual = {name for name in dir(Provider) if not name.startswith("_")}
         assert public - usual - declared <= {"list_subscriptions", "create_subscription", "rotate_subscription_key"}
 
@@ -416,6 +423,17 @@ class ProviderContract:
 
     # --- writes and reads on demand
 
+    def pinned(self, connection: Connection, operation: Operation, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a payload as the outbox sends it: with what the vendor says of whom it concerns."""
+        if not operation.pins:
+            return payload
+        said = getattr(connection.provider, f"pin_{operation.name}")(payload, datetime.now(UTC).date())
+        assert set(said) <= set(deliver.PINNED), "it says more than an operation keeps"
+        return {**payload, **said, deliver.PINNED_AT: datetime.now(UTC).isoformat()}
+
+    def written(self, connection: Connection, operation: Operation) -> Mapping[str, Any]:
+        return self.pinned(connection, operation, self.payload(operation.name, connection))
+
     def perform(self, connection: Connection, operation: Operation, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do a write as the outbox does: look before sending again when the vendor has no key of ours."""
         method = getattr(connection.provider, operation.name)
@@ -430,13 +448,13 @@ class ProviderContract:
 
     def test_write_answers_with_a_reference(self, write: Operation) -> None:
         with self.connected() as connection:
-            answer = getattr(connection.provider, write.name)(self.payload(write.name, connection), KEY)
+            answer = getattr(connection.provider, write.name)(self.written(connection, write), KEY)
         assert answer["reference"]
         json.dumps(dict(answer))
 
     def test_write_has_one_effect_whichever_answer_is_lost(self, certain_write: Operation) -> None:
         with self.connected(policy=ONE_ATTEMPT) as connection:
-            payload = self.payload(certain_write.name, connection)
+            payload = self.written(connection, certain_write)
             before, nothing = len(connection.simulator.requests), self.counted(connection.simulator)
             clean = getattr(connection.provider, certain_write.name)(payload, KEY)
             count = len(connection.simulator.requests) - before
@@ -445,7 +463,7 @@ class ProviderContract:
         assert once != nothing, "it has no effect that `effects` would count"
         for number in range(1, count + 1):
             with self.connected(policy=ONE_ATTEMPT) as connection:
-                payload = self.payload(certain_write.name, connection)
+                payload = self.written(connection, certain_write)
                 drop_answer(connection.simulator, number)
                 answer = self.perform(connection, certain_write, payload)
                 assert self.counted(connection.simulator) == once, f"the answer to request {number} was lost"
@@ -453,7 +471,7 @@ class ProviderContract:
 
     def test_same_key_again_has_no_second_effect(self, keyed_write: Operation) -> None:
         with self.connected() as connection:
-            payload = self.payload(keyed_write.name, connection)
+            payload = self.written(connection, keyed_write)
             method = getattr(connection.provider, keyed_write.name)
             nothing = self.counted(connection.simulator)
             first = method(payload, KEY)
@@ -464,11 +482,31 @@ class ProviderContract:
 
     def test_look_up_finds_what_was_done_and_only_that(self, looked_up_write: Operation) -> None:
         with self.connected() as connection:
-            payload = self.payload(looked_up_write.name, connection)
+            payload = self.written(connection, looked_up_write)
             find = getattr(connection.provider, f"find_{looked_up_write.name}")
             assert find(payload, KEY) is None
             answer = getattr(connection.provider, looked_up_write.name)(payload, KEY)
             assert find(payload, KEY)["reference"] == answer["reference"]
+
+    def test_asking_whom_it_concerns_changes_nothing(self, pinned_write: Operation) -> None:
+        with self.connected() as connection:
+            payload = self.payload(pinned_write.name, connection)
+            before = self.effects(connection.simulator)
+            assert self.pinned(connection, pinned_write, payload)["reservation_external_id"]
+            assert self.effects(connection.simulator) == before
+
+    def test_write_stays_with_whom_it_concerned_on_the_first_try(self, pinned_write: Operation) -> None:
+        with self.connected() as connection:
+            payload = self.payload(pinned_write.name, connection)
+            first = self.pinned(connection, pinned_write, payload)
+            answer = getattr(connection.provider, pinned_write.name)(first, KEY)
+            self.let_somebody_else_in(connection.simulator, payload)
+            later = self.pinned(connection, pinned_write, payload)
+            assert later["reservation_external_id"] != first["reservation_external_id"]
+            if pinned_write.idempotency == Idempotency.LOOKUP:
+                find = getattr(connection.provider, f"find_{pinned_write.name}")
+                assert find(first, KEY)["reference"] == answer["reference"]
+                assert find(later, KEY) is None, "somebody else has it as well"
 
     def test_read_on_demand_answers(self, reading: Operation) -> None:
         with self.connected() as connection:

@@ -94,9 +94,7 @@ class GuestManagementService(IntegrationService):
     def _post(self, name: str, given: GuestMessageInput, model: type[GuestMessage], record_type: str, key: str) -> Operation:
         if given.hotel_id not in (None, self.integration.hotel_id):
             raise InvalidInput({"hotel_id": "This integration belongs to another hotel."})
-        return self.push(
-            name, body=given.model_dump(mode="json"), idempotency_key=key, prepare=lambda: self._prepare(given, model, record_type)
-        )
+        return self.push(name, body=given.model_dump(), idempotency_key=key, prepare=lambda: self._prepare(given, model, record_type))
 
     def _prepare(self, given: GuestMessageInput, model: type[GuestMessage], record_type: str) -> dict[str, Any]:
         guest, guest_external_id = self.references.guest(given.guest_id)

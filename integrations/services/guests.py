@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from hotels.models import Guest, GuestQuestion, Hotel, Verdict
@@ -22,6 +22,7 @@ from integrations.services import registry, service_for
 from integrations.services.inputs import GuestChangesInput, GuestEditInput, read
 from integrations.sync import bulk
 from integrations.sync.bindings import BINDINGS
+from integrations.sync.joining import AlreadyJoined, join
 from integrations.sync.reconcile import hold
 from integrations.sync.rows import as_stored
 from integrations.transport import correlation
@@ -75,6 +76,8 @@ def _tell(reference: ExternalReference, changed: Mapping[str, Any], user: Any) -
     if TELL not in [operation.name for operation in service_for(integration).operations()]:
         return None
     about = f"guest:{reference.object_id}"
+    if refused := registry.get(integration.provider).manifest.operation(TELL).refused(telling, integration.provider_name):
+        raise InvalidInput(refused)
     on_its_way = Operation.objects.filter(integration=integration, object_key=about, name=TELL, status__in=Operation.OPEN)
     if all(reference.snapshot.get(name) == value for name, value in telling.items()) and not on_its_way.exists():
         return None
@@ -124,35 +127,17 @@ def decide(question: GuestQuestion, verdict: Verdict, *, user: Any = None) -> Gu
                 return question.guest
             raise InvalidInput({"verdict": "They were joined already. Split the guest if that was wrong."})
         if verdict == Verdict.SAME:
-            _join(question.guest, question.other)
+            try:
+                join(question.guest_id, question.other_id, JOINED)
+            except AlreadyJoined:
+                sentence = "One of the two was joined with somebody else meanwhile. Look at the guests again."
+                raise InvalidInput({"verdict": sentence}) from None
         question.verdict = verdict
         question.decided_by = user if getattr(user, "pk", None) else None
         question.decided_at = timezone.now()
         question.save(update_fields=["verdict", "decided_by", "decided_at"])
     question.guest.refresh_from_db()
     return question.guest
-
-
-def _join(guest: Guest, other: Guest) -> None:
-    """Let `guest` hold all that there is of `other`: what the systems call them, stays, messages, checks, and what `guest` lacks."""
-    held = {row.pk: row for row in Guest.objects.select_for_update(no_key=True).filter(pk__in=(guest.pk, other.pk)).order_by("pk")}
-    if any(row.merged_into_id for row in held.values()):
-        raise InvalidInput({"verdict": "One of the two was joined with somebody else meanwhile. Look at the guests again."})
-    guest, other = held[guest.pk], held[other.pk]
-    now = timezone.now()
-    ExternalReference.objects.filter(record_type="guest", object_id=other.pk).update(object_id=guest.pk, matched_by=JOINED)
-    for relation in Guest._meta.get_fields(include_hidden=True):
-        if relation.one_to_many and relation.related_model not in (Guest, GuestQuestion):
-            relation.related_model._base_manager.filter(**{relation.field.name: other}).update(**{relation.field.name: guest})
-    lacking = {name: getattr(other, name) for name in BINDINGS["guest"].copied if not getattr(guest, name) and getattr(other, name)}
-    Guest.objects.filter(pk=guest.pk).update(
-        **lacking, archived_at=None if other.archived_at is None else guest.archived_at, updated_at=now
-    )
-    Guest.objects.filter(merged_into=other).update(merged_into=guest)
-    Guest.objects.filter(pk=other.pk).update(merged_into=guest, archived_at=other.archived_at or now, updated_at=now)
-    GuestQuestion.objects.filter(Q(guest=other) | Q(other=other), verdict__in=GuestQuestion.WAITING).exclude(
-        guest=guest, other=other
-    ).delete()  # whoever is like the other one is asked about again when they are seen
 
 
 # --- splitting -----------------------------------------------------------------------------------------------------------------
@@ -207,3 +192,10 @@ def _move_along(reference: ExternalReference, old: Guest, new: Guest) -> None:
             )
             rows = binding.model.objects.filter(pk__in=tied.values("object_id"), **{attribute: old})
             rows.update(**{attribute: new}, updated_at=timezone.now())
+    came_along = ExternalReference.objects.filter(
+        integration=reference.integration, record_type="reservation", object_id__in=old.accompanied.values("id")
+    )
+    for stay_id, snapshot in came_along.values_list("object_id", "snapshot"):
+        if reference.external_id in snapshot.get("companion_external_ids", ()):
+            old.accompanied.remove(stay_id)
+            new.accompanied.add(stay_id)

@@ -48,7 +48,7 @@ Money = Annotated[Decimal, _by(values.amount), Field(max_digits=16, decimal_plac
 Moment = Annotated[datetime, _by(values.moment)]
 """A time without a zone is read as UTC."""
 Day = Annotated[date, _by(values.plain_day)]
-Reference = Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | Annotated[str, Field(max_length=192)]
+Reference = Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)] | Annotated[str, Field(min_length=1, max_length=192)]
 """A number is Hospient's own id, a text the vendor's."""
 _reference: TypeAdapter[int | str] = TypeAdapter(Reference)
 Id = Annotated[Whole, Field(ge=1, le=2**63 - 1)]
@@ -277,6 +277,9 @@ class ChargeInput(Input):
     reservation_id: Reference | None = None
     amount: Money
     currency: str = Field("", pattern=r"^([A-Z]{3})?$")
+    guest_name: str = Field(
+        "", max_length=255, description="As signed on the bill: decides between guests who share the room, and has to fit whoever is there."
+    )
     category: str = Field("", max_length=64, description="Food, beverage, spa ...: mapped to the PMS's transaction code.")
     description: str = Field("", max_length=255)
     quantity: Annotated[Whole, Field(ge=1, le=1000)] = 1

@@ -5,7 +5,8 @@ these declarations, so they cannot disagree. Credentials and config are pydantic
 a secret.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -60,10 +61,19 @@ class Stream(Declaration):
     scheduled: bool = True
     """Part of a scheduled sync; False for what is only read when a webhook or a person asks."""
     by_id: bool = False
-    """Takes `external_ids`: a webhook can have one object read."""
+    """Takes `external_ids`: a webhook can have one object read. What then is not among the records is gone at the vendor."""
+    ids_of: tuple[type[Record], ...] = ()
+    """Whose ids those are, where not those of all its `records`."""
+    windowed: bool = False
+    """It lists a window of time: what is not over and is in no list any more is read by its id until it is."""
     deletes_by: DeletesBy = DeletesBy.FULL_COMPARISON
     kind: Kind | None = None
     """Which kind of integration it belongs to, where the manifest has several."""
+
+    @property
+    def by_id_of(self) -> tuple[type[Record], ...]:
+        """Record types that can be read by their id."""
+        return (self.ids_of or self.records) if self.by_id else ()
 
     @property
     def compares(self) -> bool:
@@ -90,8 +100,39 @@ class Operation(Declaration):
     idempotency: Idempotency = Idempotency.NATIVE
     settle_seconds: int = 0
     """LOOKUP only: how long an effect may take to show at the vendor, before "not found" means "not done"."""
+    pins: bool = False
+    """Whom it concerns is asked of the vendor before the first try and kept: the provider's `pin_<operation>` says who is in the room."""
+    limits: Mapping[str, int] = Field(default_factory=dict)
+    """How many characters the vendor takes, by its contract, where that is less than the door does: field -> most; `items.*.name` for each."""
+    unsigned: tuple[str, ...] = ()
+    """Amounts in which the vendor takes nothing negative."""
     kind: Kind | None = None
     """Which kind of integration it belongs to, where the manifest has several."""
+
+    def refused(self, body: Mapping[str, Any], vendor: str) -> dict[str, str]:
+        """Return a sentence for each field that the vendor would refuse or cut."""
+        errors = {
+            path: f"{vendor} takes {most:,} characters here; this has {len(text):,}."
+            for name, most in self.limits.items()
+            for path, text in _at(body, name.split("."))
+            if isinstance(text, str) and len(text) > most
+        }
+        for name in self.unsigned:
+            for path, amount in _at(body, name.split(".")):
+                if isinstance(amount, Decimal) and amount < 0:
+                    errors[path] = f"{vendor} takes no negative amount here."
+        return errors
+
+
+def _at(value: Any, path: Sequence[str], so_far: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what stands at a path, each with its own: `items.*.name` is at `items.0.name`, `items.1.name` ..."""
+    if not path:
+        yield so_far[1:], value
+    elif path[0] == "*" and isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _at(one, path[1:], f"{so_far}.{number}")
+    elif isinstance(value, Mapping):
+        yield from _at(value.get(path[0]), path[1:], f"{so_far}.{path[0]}")
 
 
 class RateBudget(Declaration):
@@ -114,6 +155,8 @@ class Webhooks(Declaration):
     """Theirs -> our event name."""
     parse: Callable[[Mapping[str, str], Any], list[InboundEvent]]
     """(headers, decoded body) -> events."""
+    pace: RateBudget | None = None
+    """Verifier `polling` only: how often the vendor's events may be asked for, by everybody together."""
     subscription: bool = False
     """The vendor's API can create our subscription: the provider has `list_subscriptions`, `create_subscription`,
     `rotate_subscription_key`."""

@@ -7,9 +7,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from hotels.models import Guest, Room
+from hotels.models import Guest, Reservation, ReservationStatus, Room
 from integrations import values
-from integrations.exceptions import InvalidInput, RecordRejected, RequestRejected
+from integrations.exceptions import InvalidInput, RecordRejected, RequestRejected, RetryableProviderError
 from integrations.models import ExternalReference, Operation, SyncRun
 from integrations.services.inputs import (
     ChargeInput,
@@ -53,61 +53,82 @@ class PmsService(IntegrationService):
         check_payable({"final_bill_amount": given.final_bill_amount}, self.integration.hotel.currency)
         return self._push_stay("post_check_out", given, idempotency_key, check_out_time=_iso(given.check_out_time))
 
-    def _push_stay(self, name: str, given: Input, idempotency_key: str, **times: str) -> Operation:
+    def _push_stay(self, name: str, given: Input, idempotency_key: str, **more: str) -> Operation:
         return self.push(
-            name, body=given.model_dump(mode="json"), idempotency_key=idempotency_key, prepare=lambda: self._about_stay(given, **times)
+            name,
+            body=given.model_dump(),
+            idempotency_key=idempotency_key,
+            look=lambda: self._look_at_stay(given),
+            prepare=lambda: self._about_stay(given, **more),
         )
 
     def _about_stay(self, given: Any, **more: Any) -> dict[str, Any]:
-        """Prepare what speaks of one reservation: ids resolved, room checked, kept in order with everything else about it."""
-        reservation, reservation_external_id = self.references.reservation(given.reservation_id)
-        _, guest_external_id = self.references.guest(given.guest_id)
+        """Prepare what speaks of one stay. Nothing is added to what the caller said: whoever is in the room, the vendor is asked for."""
         self.references.check_room(given.room_number)
+        reservation, external_id = self._stay_named(given)
         payload = given.model_dump(mode="json", exclude={"reservation_id", "guest_id"})
-        payload |= {
-            "reservation_external_id": reservation_external_id,
-            "guest_external_id": guest_external_id,
-            "currency": self.integration.hotel.currency,
-            **more,
-        }
+        payload |= {"reservation_external_id": external_id, "currency": self.integration.hotel.currency, **more}
+        if hasattr(given, "guest_id"):
+            payload["guest_external_id"] = self._guest_named(given)
+        name = reservation.pk if reservation else external_id
         return {
             "payload": payload,
-            "object_key": f"reservation:{reservation.pk if reservation else reservation_external_id}",
+            "object_key": f"reservation:{name}" if name else f"room:{given.room_number}" if given.room_number else "",
             "record_type": "reservation",
             "object_id": reservation.pk if reservation else None,
         }
 
+    def _look_at_stay(self, given: Any) -> None:
+        """Read the reservation a caller named back from the vendor, where our row is missing or has another room: somebody may just have
+        come or moved. Raises InvalidInput if the vendor has none of that id. What cannot be asked just now is left to delivery."""
+        reservation, external_id = self.references.reservation(given.reservation_id)
+        is_doubtful = external_id and (reservation is None or _contradicts(reservation, given))
+        declared = self.provider.manifest.stream("reservations")
+        if not is_doubtful or declared is None or not declared.by_id:
+            return
+        try:
+            told = self.look("reservations", external_id)
+        except RetryableProviderError:
+            return
+        if not any(record.external_id == external_id and not record.deleted for record in told):
+            raise self._unknown_stay(given)
+
+    def _unknown_stay(self, given: Any) -> InvalidInput:
+        return InvalidInput({"reservation_id": f"{self.provider.manifest.name} does not know reservation “{given.reservation_id}”."})
+
+    def _stay_named(self, given: Any) -> tuple[Reservation | None, str]:
+        """Return the reservation a caller named and what this vendor calls it. Raises InvalidInput for one that the vendor does not know, and
+        for one that is in another room than the one named beside it."""
+        reservation, external_id = self.references.reservation(given.reservation_id)
+        if given.reservation_id is not None and not external_id:
+            raise self._unknown_stay(given)
+        if reservation and _contradicts(reservation, given):
+            sentence = f"Reservation “{external_id}” is in room {reservation.room_number}, not in {given.room_number}."
+            raise InvalidInput({"room_number": f"{sentence} Correct one of the two, or leave one out."})
+        return reservation, external_id
+
+    def _guest_named(self, given: Any) -> str:
+        """Return what the vendor calls the guest; empty if it does not know them, where something else says whom it concerns."""
+        _, external_id = self.references.guest(given.guest_id)
+        if given.guest_id is not None and not external_id and given.reservation_id is None and not given.room_number:
+            raise InvalidInput(
+                {"guest_id": f"{self.provider.manifest.name} does not know this guest. Give a room_number or a reservation_id."}
+            )
+        return external_id
+
     # --- charges and requests --------------------------------------------------------------------------------------------------
 
     def post_charge(self, charge: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
-        """Charge something to a room (`inputs.ChargeInput`). The guest in house is found if only the room is given."""
+        """Charge something to a room or a reservation (`inputs.ChargeInput`). With a room alone, whoever the vendor says is in it at that
+        moment pays; of several, the one in `guest_name`."""
         given = read(ChargeInput, charge)
         check_payable({"amount": given.amount}, given.currency or self.integration.hotel.currency)
-        return self.push(
-            "post_charge", body=given.model_dump(mode="json"), idempotency_key=idempotency_key, prepare=lambda: self._about_charge(given)
-        )
-
-    def _about_charge(self, given: ChargeInput) -> dict[str, Any]:
-        self.references.check_room(given.room_number)
-        reservation, external_id = self.references.reservation(given.reservation_id)
-        if reservation is None and not external_id:
-            reservation = self.references.in_house(given.room_number)
-            external_id = self.references.external_id("reservation", reservation)
-        payload = given.model_dump(mode="json", exclude={"reservation_id"})
-        payload |= {
-            "reservation_external_id": external_id,
-            "guest_name": str(reservation.guest) if reservation and reservation.guest else "",
-            "currency": given.currency or self.integration.hotel.currency,
-        }
-        about = f"reservation:{reservation.pk}" if reservation else f"room:{given.room_number}"
-        return {"payload": payload, "object_key": about, "record_type": "reservation", "object_id": reservation.pk if reservation else None}
+        return self._push_stay("post_charge", given, idempotency_key, currency=given.currency or self.integration.hotel.currency)
 
     def send_request(self, request: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
         """Send a guest's wish to the hotel's staff (`inputs.RequestInput`)."""
         given = read(RequestInput, request)
-        return self.push(
-            "send_request", body=given.model_dump(mode="json"), idempotency_key=idempotency_key, prepare=lambda: self._about_stay(given)
-        )
+        return self._push_stay("send_request", given, idempotency_key)
 
     # --- rooms and guests ------------------------------------------------------------------------------------------------------
 
@@ -126,7 +147,7 @@ class PmsService(IntegrationService):
     def get_guest_info(self, guest_id: int | str) -> Guest:
         """Ask the vendor for a guest, note it, and return the hotel's guest."""
         external_id = self._guest_at_vendor(guest_id)[1]
-        record = self.ask("get_guest_info", guest_external_id=external_id)
+        record = self.ask_for("get_guest_info", "guest", external_id, guest_external_id=external_id)
         with transaction.atomic():
             apply_records(self.integration, [record])
         return self.references.row("guest", record.external_id)
@@ -138,7 +159,7 @@ class PmsService(IntegrationService):
         changed = given.model_dump(exclude_unset=True)
         return self.push(
             "update_guest_info",
-            body={"guest": guest_id, "changes": changed},
+            body={"guest": guest_id, **changed},
             idempotency_key=idempotency_key,
             prepare=lambda: {
                 "payload": {
@@ -157,6 +178,13 @@ class PmsService(IntegrationService):
         if not external_id:
             raise RequestRejected(f"{self.provider.manifest.name} does not know this guest.", hint="Sync the guests first.")
         return guest, external_id
+
+
+def _contradicts(reservation: Reservation, given: Any) -> bool:
+    """Say whether a stay has another room than the one named beside it. A check-in may still change the room of one that is expected."""
+    if isinstance(given, CheckInInput) and reservation.status != ReservationStatus.IN_HOUSE:
+        return False
+    return bool(given.room_number and reservation.room_number and given.room_number != reservation.room_number)
 
 
 def _day(value: date | str | None, field: str) -> date | None:

@@ -35,7 +35,7 @@ class PosService(IntegrationService):
         check_payable(amounts, given.currency or self.integration.hotel.currency)
         return self.push(
             "post_guest_check",
-            body=given.model_dump(mode="json"),
+            body=given.model_dump(),
             idempotency_key=idempotency_key,
             prepare=lambda: self._make_check(given),
         )
@@ -46,7 +46,7 @@ class PosService(IntegrationService):
         external_id = check_id if isinstance(check_id, str) else self.references.external_id("guest_check", self._check(check_id))
         if not external_id:
             raise InvalidInput({"check_id": f"{self.provider.manifest.name} does not know this check: it never arrived there."})
-        record = self.ask("get_check_status", check_external_id=external_id)
+        record = self.ask_for("get_check_status", "guest_check", external_id, check_external_id=external_id)
         with transaction.atomic():
             apply_records(self.integration, [record])
         return self.references.row("guest_check", record.external_id)

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
-from hotels.models import Guest, GuestCheck, HotelRecord, Notification, Reservation, ReservationStatus, Room
+from hotels.models import Guest, GuestCheck, HotelRecord, Notification, Reservation, Room
 from integrations.exceptions import InvalidInput, RequestRejected
 from integrations.models import ExternalReference, Integration, Operation
 from integrations.sync.bindings import BINDINGS
@@ -54,9 +54,11 @@ class References:
         return self._find(Notification, "notification", reference, field)
 
     def _find(self, model: type[HotelRecord], record_type: str, reference: int | str | None, field: str) -> tuple[Any, str]:
-        if reference in (None, ""):
+        if reference is None:
             return None, ""
         if isinstance(reference, str):
+            if not reference.strip():
+                raise InvalidInput({field: "It is empty. Give an id, or leave the field out."})
             return self.row(record_type, reference), reference
         row = model.objects.filter(hotel=self.integration.hotel_id, pk=reference).first() if abs(reference) < 2**63 else None
         if row is None:
@@ -69,11 +71,6 @@ class References:
         rooms = Room.live.filter(hotel=self.integration.hotel_id)
         if number and not rooms.filter(number=number).exists() and rooms.exists():
             raise InvalidInput({field: f"This hotel has no room “{number}”. Check the number; 0101 and 101 are different rooms."})
-
-    def in_house(self, room_number: str) -> Reservation | None:
-        """Return the reservation that is in house in a room, if exactly one is."""
-        found = Reservation.live.filter(hotel=self.integration.hotel_id, room_number=room_number, status=ReservationStatus.IN_HOUSE)[:2]
-        return found[0] if len(found) == 1 else None
 
     # --- at delivery -----------------------------------------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ def retry_rejected(
 def _read_again(service: Any, stream: str, records: list[RejectedRecord], *, to_the_end: bool) -> SyncRun:
     ids = list(dict.fromkeys(record.external_id for record in records))
     declared = service.stream(stream)
-    if declared.by_id and all(ids) and len(ids) <= READ_AT_ONCE:
+    named = {record.record_type for record in declared.by_id_of}
+    if all(ids) and named.issuperset(record.record_type for record in records) and len(ids) <= READ_AT_ONCE:
         return service.refresh(stream, ids)
     if to_the_end:
         return service.sync(stream, full=True)

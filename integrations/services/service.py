@@ -22,6 +22,7 @@ from integrations.exceptions import (
     InvalidInput,
     ReauthorizationRequired,
     RecordRejected,
+    RequestRejected,
     UnexpectedResponse,
     UnsupportedOperation,
     codes_of_connection,
@@ -36,6 +37,7 @@ from integrations.models import (
     OperationStatus,
     OperationType,
     RunMode,
+    RunStatus,
     SyncRun,
     Trigger,
 )
@@ -49,10 +51,11 @@ from integrations.services.connect import LogBook, provider_for
 from integrations.services.references import References
 from integrations.sync import health, schedule
 from integrations.sync.known import Counts
-from integrations.sync.reconcile import Reconciler
+from integrations.sync.reconcile import Reconciler, apply_records
 from integrations.sync.rows import keepable_record
 from integrations.sync.runner import Runner
 from integrations.transport import correlation
+from integrations.transport.request import GONE
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +124,13 @@ class IntegrationService:
 
     kind: ClassVar[manifest.Kind]
 
-    def __init__(self, integration: Integration, *, user: Any = None, trigger: Trigger = Trigger.API) -> None:
+    def __init__(
+        self, integration: Integration, *, user: Any = None, trigger: Trigger = Trigger.API, watches_repeats: bool = False
+    ) -> None:
+        """`watches_repeats`: what the same person asks for twice within moments, without a key, is not done the second time."""
         self.integration = integration
         self.user = user
+        self.watches_repeats = watches_repeats
         self.trigger = trigger
         self.references = References(integration)
 
@@ -225,6 +232,19 @@ class IntegrationService:
         )
         return self.execute(run)
 
+    def look(self, stream: str, external_id: str) -> list[Record]:
+        """Read one object while somebody waits for it, store it, and return what the vendor told. Raises what the vendor's refusal is."""
+        declared = self.stream(stream)
+        query = StreamQuery(external_ids=(external_id,))
+        with provider_for(self.integration, LogBook(self.integration.pk, OperationType.API_CALL)) as provider:
+            records = [record for page in _in_words(getattr(provider, declared.name)(query)) for record in page.records]
+        with transaction.atomic():
+            apply_records(self.integration, records)
+            if not any(record.external_id == external_id for record in records):
+                for gone in declared.by_id_of:
+                    Reconciler(self.integration).delete(gone.record_type, [external_id])
+        return records
+
     def execute(
         self,
         run: SyncRun,
@@ -248,7 +268,16 @@ class IntegrationService:
         self.integration.refresh_from_db()
         if run.error_code == ReauthorizationRequired.code:
             Integration.objects.filter(pk=self.integration.pk).update(next_sync_at=None)
+        if run.status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL):
+            self._look_at_let_go(run)
         return run
+
+    def _look_at_let_go(self, run: SyncRun) -> None:
+        """Read by their ids the guests whom stays of this run no longer name: one that was merged into another is gone."""
+        for record_type, external_ids in (run.checkpoint or {}).get("let_go", {}).items():
+            for stream in self.streams():
+                if record_type in [record.record_type for record in stream.by_id_of]:
+                    self.refresh(stream.name, external_ids)
 
     def _open(
         self,
@@ -315,21 +344,27 @@ class IntegrationService:
         body: Any,
         idempotency_key: str,
         prepare: Callable[[], Mapping[str, Any]],
+        look: Callable[[], None] = lambda: None,
     ) -> Operation:
         """Write an operation down together with its cause, then try it at once.
 
-        `body` is what the caller asked (to recognise a repetition); `prepare` makes the hotel's rows and returns what `enqueue` takes. The
-        same key again returns the same operation. Raises UnsupportedOperation, IntegrationInactive, InvalidInput.
+        `body` is what the caller asked (to recognise a repetition); `look` may ask the vendor first; `prepare` makes the hotel's rows and
+        returns what `enqueue` takes. The same key again returns the same operation. Raises UnsupportedOperation, IntegrationInactive, InvalidInput.
         """
-        self._operation(name)
+        declared = self._operation(name)
         self.check_active()
+        if refused := declared.refused(body, self.provider.manifest.name):
+            raise InvalidInput(refused)
         asked = enqueue.fingerprint(name, body)
         key = idempotency_key or f"once:{uuid.uuid4()}"
         with correlation.bind(correlation.current()):
             if operation := enqueue.find(self.integration, key, asked):
                 return operation
+            look()
             try:
                 with transaction.atomic():
+                    if self.watches_repeats and not idempotency_key:
+                        enqueue.check_repeated(self.integration, asked, self.user)
                     operation = enqueue.enqueue(self.integration, name, key=key, asked=asked, user=self.user, **prepare())
             except IntegrityError:
                 if operation := enqueue.find(self.integration, key, asked):
@@ -384,6 +419,16 @@ def _kept(told: Any) -> Any:
         return [_kept(one) for one in told]
     return keepable_record(told) if isinstance(told, Record) else keepable(told)
 
+    def ask_for(self, name: str, record_type: str, external_id: str, **arguments: Any) -> Any:
+        """Call a read of one object. One that is gone at the vendor is closed here, before its refusal is raised."""
+        try:
+            return self.ask(name, **arguments)
+        except RequestRejected as error:
+            if error.status in GONE:
+                with transaction.atomic():
+                    Reconciler(self.integration).delete(record_type, [external_id])
+            raise
+
 
 def _in_words(pages: Iterator[Page]) -> Iterator[Page]:
     """Yield a provider's pages; an answer in a shape it does not know ends them with UnexpectedResponse."""
@@ -403,6 +448,18 @@ class _Target:
         self.service = service
         self.operation = operation
         self.log = log
+
+    def pin(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked_on = timezone.localtime(self.operation.created_at, self.service.integration.hotel.zone).date()
+        with provider_for(self.service.integration, self.log) as provider:
+            return getattr(provider, f"pin_{self.operation.name}")(payload, asked_on)
+
+    def about(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        external_id = payload["reservation_external_id"]
+        if not external_id:
+            return {}
+        row = self.service.references.row("reservation", external_id)
+        return {"object_key": f"reservation:{row.pk if row else external_id}", "object_id": row.pk if row else None}
 
     def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         return self._call(self.operation.name, payload, key, maybe_done=True)

@@ -74,7 +74,12 @@ BINDINGS: dict[str, Binding] = {
         Binding(records.MenuVariation, hotels.MenuVariation, parent="item"),
         Binding(records.Room, hotels.Room, match=match_rooms),
         Binding(records.Guest, hotels.Guest, match=match_guests),
-        Binding(records.Reservation, hotels.Reservation, relations={"guest_external_id": ("guest", "guest")}),
+        Binding(
+            records.Reservation,
+            hotels.Reservation,
+            relations={"guest_external_id": ("guest", "guest")},
+            links={"companion_external_ids": ("companions", "guest")},
+        ),
         Binding(records.GuestCheck, hotels.GuestCheck),
         Binding(records.Feedback, hotels.Feedback, relations={"guest_external_id": ("guest", "guest")}),
         Binding(records.ChatMessage, hotels.ChatMessage, relations={"guest_external_id": ("guest", "guest")}),

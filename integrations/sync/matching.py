@@ -5,7 +5,7 @@ made one where anything speaks against it: that is a question for a person. Ever
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db.models import F
@@ -70,7 +70,7 @@ def match_guests(integration: Integration, new: list[GuestRecord]) -> Match:
     found: dict[str, tuple[int, str]] = {}
     questions: list[tuple[str, int, list[str]]] = []
     for external_id, person in people.items():
-        judged = [(other, *_judge(person, other)) for other in known.near(person)]
+        judged = [(other, *_judge(person, other, known.is_public)) for other in known.near(person)]
         same = [(other.pk, reason) for other, is_same, reason, _ in judged if is_same]
         if len(same) == 1:
             found[external_id] = same[0]
@@ -99,13 +99,18 @@ def _person(record: GuestRecord, country: str) -> Person:
 class _People:
     """Guests of a hotel whom this vendor does not know yet, by what they may have in common with a new one."""
 
-    def __init__(self, people: Iterable[Person], sharing: Counter[str]) -> None:
+    def __init__(self, people: Iterable[Person], sharing: Counter[str], families: Mapping[str, set[str]]) -> None:
         self.sharing = sharing
+        self.families = families
         self.by_key: dict[str, list[Person]] = defaultdict(list)
         for person in people:
             for key in (person.name, person.email, person.phone):
                 if key:
                     self.by_key[key].append(person)
+
+    def is_public(self, key: str) -> bool:
+        """Say whether a contact is that of people who are no family: an agency's, a portal's, a company's."""
+        return len(self.families[key]) >= SHARED_BY
 
     def near(self, person: Person) -> list[Person]:
         """Return who has the person's name, or a contact of theirs that is not half the hotel's."""
@@ -121,6 +126,10 @@ def _people_like(integration: Integration, people: Iterable[Person]) -> _People:
     guests = with_keys(integration.hotel)
     rows: dict[int, Person] = {}
     sharing: Counter[str] = Counter()
+    families: dict[str, set[str]] = defaultdict(set)
+    for person in people:
+        for key in filter(None, (person.email, person.phone)):
+            families[key].add(person.family)
     for column, values in (
         ("email_key", {person.email for person in people}),
         ("phone_key", {person.phone for person in people}),
@@ -133,22 +142,27 @@ def _people_like(integration: Integration, people: Iterable[Person]) -> _People:
         for pk, given, family, name, email, phone in found if values else ():
             rows[pk] = Person(pk, fold(given), fold(family), name, email, phone)
             if column != "name_key":
-                sharing[email if column == "email_key" else phone] += 1
+                key = email if column == "email_key" else phone
+                sharing[key] += 1
+                families[key].add(rows[pk].family)
     taken = bulk.select(
         ExternalReference, ("object_id", "deleted_at"), one_of=("object_id", list(rows)), integration_id=integration.pk, record_type="guest"
     )
     ours = {pk for pk, deleted_at in taken if deleted_at is None}
-    return _People((person for pk, person in rows.items() if pk not in ours), sharing)
+    return _People((person for pk, person in rows.items() if pk not in ours), sharing, families)
 
 
-def _judge(one: Person, other: Person) -> tuple[bool, str, str]:
+def _judge(one: Person, other: Person, is_public: Callable[[str], bool]) -> tuple[bool, str, str]:
     """Say whether two are one person for certain, why they may be (empty: nothing worth a question), and what speaks against it."""
     same_email, same_phone = bool(one.email) and one.email == other.email, bool(one.phone) and one.phone == other.phone
     contact = " and ".join(filter(None, ("e-mail" if same_email else "", "phone" if same_phone else "")))
     if one.name and one.name == other.name:
         # A household's landline may ring for a father and a son of one name, if their addresses differ.
-        if same_email or (same_phone and (not (one.email and other.email) or is_mobile(one.phone))):
+        is_theirs = same_phone and not is_public(one.phone) and (not (one.email and other.email) or is_mobile(one.phone))
+        if is_theirs or (same_email and not is_public(one.email)):
             return True, f"same name and {contact}", ""
+        if same_email or (same_phone and is_public(one.phone)):
+            return False, f"same name and {contact}", f"The {contact} is shared by guests of many names."
         if contact:
             return False, f"same name and {contact}", "The e-mails differ, and the phone may be a household's."
         if _is_like(one.email, other.email) or _is_like(one.phone, other.phone):

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
-from hotels.models import Hotel
+from hotels.models import Guest, Hotel
 from hotels.models.guests import ask_about
 from integrations import values
 from integrations.exceptions import RecordRejected
@@ -26,6 +26,7 @@ from integrations.sync import bulk
 from integrations.sync.bindings import BINDINGS, Binding
 from integrations.sync.conflicts import Decision, Rules, decide
 from integrations.sync.deletions import Deletions
+from integrations.sync.joining import follow
 from integrations.sync.known import AHEAD, Counts, Known, find_known, held_rows, is_older, newest, not_after, stamp
 from integrations.sync.links import NOTHING, REFERRED_TO, Links
 from integrations.sync.matching import Match
@@ -52,6 +53,8 @@ class Reconciler:
         self.ids = bulk.Ids()
         self.links = Links(integration)
         self.deletions = Deletions(integration, run, self.rules, self.links)
+        self.let_go: dict[str, set[str]] = defaultdict(set)
+        """Guests whom a stay no longer names, by record type: the vendor may have merged them into others."""
         self._references: list[tuple[Any, ...]] = []
         self._savepoint = ExitStack()
         self._is_saved = False
@@ -147,7 +150,7 @@ class Reconciler:
                 counts.unchanged += 1
             elif record.deleted:
                 if row and row.deleted_at is None:
-                    gone.append(row)
+                    gone.append(self._followed(binding, record, row) if record.merged_into else row)
                 if row:  # what was changed before the deletion may still arrive after it
                     moved_on.append((*stamp(record, row, self.now), row.id))
             else:
@@ -172,6 +175,14 @@ class Reconciler:
 
     def _is_ahead(self, record: Record) -> bool:
         return record.updated_at is not None and record.updated_at > self.now
+
+    def _followed(self, binding: Binding, record: Record, gone: Known) -> Known:
+        """Let the guest whom the vendor kept hold the one who is gone."""
+        kept = find_known(self.integration.pk, binding.record_type, [record.merged_into]).get(record.merged_into)
+        if binding.model is not Guest or kept is None or kept.deleted_at or kept.object_id == gone.object_id:
+            return gone
+        self._about_to_write()
+        return gone._replace(object_id=kept.object_id) if follow(self.integration, kept.object_id, gone.object_id) else gone
 
     def _accepts(self, binding: Binding, incoming: Incoming, counts: Counts) -> bool:
         try:
@@ -279,6 +290,7 @@ class Reconciler:
         if binding.relations or binding.links:
             PendingLink.objects.filter(source_type=binding.record_type, source_id__in=ids.values()).delete()
             self.links.await_missing(binding, records, ids, related)
+        self._note_let_go(binding, [(record, bases[row.id][0]) for (record, *_), row in changed])
         self.links.relink(binding, [(record, bases[row.id][0]) for (record, *_), row in changed], ids, related)
         if binding.children:
             self._drop_lost_children(binding, records, ids)
@@ -334,10 +346,21 @@ class Reconciler:
         found = binding.model.objects.filter(pk__in=wanted).values_list("pk", attribute) if wanted else ()
         bulk.update(binding.model, (attribute,), [(wanted[pk], pk) for pk, parent in found if parent != wanted[pk]])
 
+    def _note_let_go(self, binding: Binding, changed: list[tuple[Record, Mapping[str, Any]]]) -> None:
+        for name, (_, record_type) in (*binding.relations.items(), *binding.links.items()):
+            if record_type in MATCHED:
+                for record, base in changed:
+                    self.let_go[record_type] |= _ids(base.get(name)) - _ids(getattr(record, name))
+
     def _drop_lost_children(self, binding: Binding, records: list[Record], ids: Mapping[str, int]) -> None:
         kept = {nested.external_id for record in records for nested in getattr(record, binding.children)}
         lost = [external_id for external_id in self.deletions.children(binding, ids.values()) if external_id not in kept]
         self.deletions.delete_named(binding.child, lost, Counts(), self.now)
+
+
+def _ids(named: Any) -> set[str]:
+    """Return what a relation or a link names."""
+    return {named} - {""} if isinstance(named, str) else set(named or ())
 
 
 def hold(integration: Integration, *, with_hotel: bool) -> None:

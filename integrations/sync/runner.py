@@ -9,9 +9,9 @@ import time
 import uuid
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from hotels.models.guests import key_guests
 from integrations.exceptions import CursorExpired, HospientError, ProviderError, RetryableProviderError, SyncInterrupted
 from integrations.models import (
     Direction,
@@ -35,11 +36,13 @@ from integrations.models import (
     SyncPage,
     SyncRun,
 )
+from integrations.records import Guest as GuestRecord
 from integrations.records import Page, Record, StreamQuery
 from integrations.security.redaction import redact_text
 from integrations.sync import bulk, health
 from integrations.sync.known import Counts
 from integrations.sync.reconcile import Reconciler
+from integrations.sync.unfinished import unfinished
 
 LEASE = timedelta(seconds=60)
 """How long a run stays with a worker that no longer gives a sign of life."""
@@ -53,6 +56,10 @@ DROP_SHARE, DROP_MINIMUM = 0.3, 10
 DELETIONS_WAIT, NOTHING_DELETED = "deletions_need_confirmation", "Nothing was deleted:"
 CLOCK_AHEAD = "{:,} records carry a time in the future, by a clock ahead of ours: the time they came counts instead."
 _COMPARE_AT_ONCE = 2000
+LET_GO_AT_MOST = 200
+"""How many guests whom stays no longer name are remembered in a run."""
+LOOK_AGAIN_AT_MOST, _LOOK_AGAIN_AT_ONCE = 500, 50
+"""How many objects that left the list a run reads by their ids; the rest are for the next one."""
 TOGETHER_RECORDS, TOGETHER_SECONDS = 1000, 0.2
 """Pages are stored together up to so many records, as long as they come that fast: a page costs the database a score of round trips, however
 small it is. One of a vendor that is slower is stored at once, while the next is on its way."""
@@ -63,6 +70,10 @@ class StreamFacts(Protocol):
 
     name: str
     records: Sequence[type[Record]]
+    windowed: bool
+
+    @property
+    def by_id_of(self) -> Sequence[type[Record]]: ...
 
     @property
     def compares(self) -> bool: ...
@@ -101,6 +112,8 @@ class Runner:
         self.keep_trying = keep_trying
         self.owner = uuid.uuid4()
         self._ahead = 0
+        self._came: set[str] = set()
+        """Ids that came, of those asked for by their ids."""
 
     def execute(self) -> SyncRun:
         """Run to the end, or until interrupted. Returns the run in its new state; a run another worker holds is returned as it is."""
@@ -117,7 +130,7 @@ class Runner:
         try:
             self._check_attempts()
             self._read()
-            held_back = self._compare() if self.run.mode == RunMode.FULL and self.stream.compares else ""
+            held_back = self._conclude()
         except LeaseLost:
             raise
         except SyncInterrupted:
@@ -215,6 +228,8 @@ class Runner:
         unresolved = RejectedRecord.objects.filter(integration_id=self.run.integration_id, stream=self.run.stream, resolved_at__isnull=True)
         self._had_rejected = unresolved.exists()
         reconciler = Reconciler(self.run.integration, self.run)
+        if any(record is GuestRecord for record in self.stream.records):
+            key_guests(self.run.integration.hotel)
         pages = self.pages(query)
         try:
             for page, number in _together(pages):
@@ -234,7 +249,12 @@ class Runner:
         self._ahead += counts.ahead
         self._reject(page, counts)
         self._save(
-            checkpoint={"after": dict(page.checkpoint), "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor)},
+            checkpoint={
+                "after": dict(page.checkpoint),
+                "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor),
+                "until": str(page.until) if page.until else before.get("until"),
+                "let_go": _with(before.get("let_go", {}), reconciler.let_go),
+            },
             page_count=run.page_count + number,
             total=page.total if page.total is not None else run.total,
             created_count=run.created_count + counts.created,
@@ -246,8 +266,10 @@ class Runner:
             attempts=1,  # it got further: what counts is trouble that keeps it where it is
             lease_until=timezone.now() + LEASE,
         )
-        if run.mode == RunMode.FULL and self.stream.compares:
+        if self._watches or (run.mode == RunMode.FULL and self.stream.compares):
             self._remember(page)
+        if run.mode == RunMode.REFRESH:
+            self._note_came(page)
         self.flush_log()
 
     def _reject(self, page: Page, counts: Counts) -> None:
@@ -283,6 +305,60 @@ class Runner:
         for record_type, external_ids in by_type.items():
             these |= Q(record_type=record_type, external_id__in=external_ids)
         return RejectedRecord.objects.filter(these, integration_id=self.run.integration_id, resolved_at__isnull=True)
+
+    # --- what did not come -----------------------------------------------------------------------------------------------------
+
+    def _conclude(self) -> str:
+        """Draw what follows from what did not come. Returns a sentence if that waits for a person."""
+        run, stream = self.run, self.stream
+        if run.mode == RunMode.REFRESH:
+            return self._close(run.external_ids)
+        if run.mode == RunMode.FULL and stream.compares:
+            return self._compare()
+        return self._look_again() if self._watches else ""
+
+    @property
+    def _watches(self) -> bool:
+        return self.stream.windowed and self.run.mode in (RunMode.FULL, RunMode.INCREMENTAL)
+
+    def _look_again(self) -> str:
+        """Read by their ids what is not over and was in no list: it was moved, or it is over by now."""
+        run = self.run
+        until = (run.checkpoint or {}).get("until")
+        left = [
+            external_id
+            for record in self.stream.by_id_of
+            for external_id in self._missing(
+                record.record_type,
+                unfinished(run.integration, record.record_type, date.fromisoformat(until) if until else None),
+            )
+        ][:LOOK_AGAIN_AT_MOST]
+        reconciler = Reconciler(run.integration, run)
+        for start in range(0, len(left), _LOOK_AGAIN_AT_ONCE):
+            if self.stopping.is_set():
+                raise SyncInterrupted()
+            for page in self.pages(StreamQuery(external_ids=tuple(left[start : start + _LOOK_AGAIN_AT_ONCE]))):
+                with transaction.atomic():
+                    self._note_came(page)
+                    self._store_page(reconciler, replace(page, checkpoint=(run.checkpoint or {}).get("after") or {}, cursor=None), 0)
+        return self._close(left)
+
+    def _note_came(self, page: Page) -> None:
+        self._came |= {one.external_id for one in (*page.records, *page.rejected)}
+
+    def _close(self, asked: Sequence[str]) -> str:
+        """Close what was asked for by its id and did not come: it is gone at the vendor. Where of many nothing came, a person is asked."""
+        gone = [external_id for external_id in asked if external_id not in self._came]
+        if "" in self._came:
+            return ""  # something came that did not let itself be named
+        if len(gone) > DROP_MINIMUM and not self._came and not self.run.confirm_deletions:
+            return f"none of {len(gone):,} objects was there when they were read by their ids"
+        reconciler = Reconciler(self.run.integration, self.run)
+        for record in self.stream.by_id_of if gone else ():
+            with transaction.atomic():
+                deleted = reconciler.delete(record.record_type, gone, untouched_since=self.run.started_at)
+                self._save(deleted_count=self.run.deleted_count + deleted)
+        return ""
 
     # --- deletions by comparison -----------------------------------------------------------------------------------------------
 
@@ -467,8 +543,14 @@ def _joined(pages: list[Page]) -> tuple[Page, int]:
         checkpoint=pages[-1].checkpoint,
         cursor=next((page.cursor for page in reversed(pages) if page.cursor is not None), None),
         total=next((page.total for page in reversed(pages) if page.total is not None), None),
+        until=max((page.until for page in pages if page.until), default=None),
     )
     return page, len(pages)
+
+
+def _with(before: Mapping[str, Sequence[str]], more: Mapping[str, set[str]]) -> dict[str, list[str]]:
+    """Add ids to those remembered, of each type up to a bound."""
+    return {name: sorted({*before.get(name, ()), *more.get(name, ())})[:LET_GO_AT_MOST] for name in {*before, *more}}
 
 
 def park(run: SyncRun, error: HospientError) -> None:

@@ -13,6 +13,7 @@ from hotels.tests.test_api_records import furnish
 from integrations.exceptions import AuthenticationFailed, ProviderUnavailable
 from integrations.models import (
     Conflict,
+    ExternalReference,
     Integration,
     IntegrationLog,
     IntegrationType,
@@ -187,6 +188,15 @@ def kind_of(name: str) -> str:
     return next((kind for kind, names in KINDS.items() if name in names), "guest_management")
 
 
+def make_known(integration: Integration) -> Integration:
+    """Let the vendor know the hotel's reservation."""
+    reservation = Reservation.objects.get(hotel=integration.hotel)
+    ExternalReference.objects.create(
+        integration=integration, record_type="reservation", external_id="r1", object_id=reservation.pk, synced_at=timezone.now()
+    )
+    return integration
+
+
 def filled(name: str, hotel: Hotel) -> dict[str, Any]:
     """Return a form with the hotel's own rows, as its suggestions name them."""
     item = MenuItem.objects.get(hotel=hotel)
@@ -205,7 +215,7 @@ def test_every_operation_has_a_form() -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_every_operation_can_be_called(operator: Client, connect: Connect, hotel: Hotel, stub: type[StubProvider], name: str) -> None:
     furnish(hotel)
-    integration = connect(hotel, kind_of(name))
+    integration = make_known(connect(hotel, kind_of(name)))
     address = of("integration_operation", integration, name)
     assert operator.get(address).status_code == 200
     answer = operator.post(address, filled(name, hotel), follow=True)
@@ -241,7 +251,8 @@ def test_times_are_typed_by_the_hotels_clock(operator: Client, connect: Connect,
     furnish(hotel)
     hotel.time_zone = "Europe/Vienna"
     hotel.save()
-    operator.post(of("integration_operation", connect(hotel, IntegrationType.PMS), "post_check_in"), filled("post_check_in", hotel))
+    pms = make_known(connect(hotel, IntegrationType.PMS))
+    operator.post(of("integration_operation", pms, "post_check_in"), filled("post_check_in", hotel))
     assert stub.calls[-1][1]["check_in_time"].startswith("2026-11-24T15:00:00+01:00")
 
 

@@ -26,9 +26,9 @@ from integrations.models import Integration, Operation, OperationStatus
 from integrations.outbox import deliver, enqueue
 from integrations.sync import health
 
-NATIVE = SimpleNamespace(idempotency="native", settle_seconds=0)
-LOOKUP = SimpleNamespace(idempotency="lookup", settle_seconds=10)
-NONE = SimpleNamespace(idempotency="none", settle_seconds=0)
+NATIVE = SimpleNamespace(idempotency="native", settle_seconds=0, pins=False)
+LOOKUP = SimpleNamespace(idempotency="lookup", settle_seconds=10, pins=False)
+NONE = SimpleNamespace(idempotency="none", settle_seconds=0, pins=False)
 
 NOON = datetime(2026, 6, 9, 12, tzinfo=UTC)
 LOST = ProviderUnavailable("The answer was lost.", maybe_done=True)

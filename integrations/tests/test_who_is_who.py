@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from hotels.identity import email_key, fold, name_key, phone_key
-from hotels.models import ChatMessage, Guest, GuestCheck, GuestQuestion, Hotel, Reservation, Role, Verdict
+from hotels.models import ChatMessage, Guest, GuestCheck, GuestQuestion, Hotel, Reservation, Role, Verdict, guests
 from integrations import records
 from integrations.exceptions import InvalidInput
 from integrations.models import ExternalReference, Integration
 from integrations.services.guests import decide, split_guest
+from integrations.sync import matching
 from integrations.tests.feed import Feed
 
 pytestmark = pytest.mark.django_db
@@ -119,7 +120,7 @@ def test_an_address_of_many_is_nobodys(crm, pms) -> None:
     Feed(pms).run([guest("G1", "", "", "bookings@agency.example")], stream="guests")
     assert (Guest.objects.count(), GuestQuestion.objects.count()) == (7, 0)
     Feed(pms).run([guest("G1"), guest("G2", "Name3", "Family3", "bookings@agency.example")], stream="guests")
-    assert Guest.objects.count() == 7, "who has the whole name too is found all the same"
+    assert (Guest.objects.count(), GuestQuestion.objects.count()) == (8, 1), "who has the whole name too is put to a person"
 
 
 def test_two_of_one_vendor_who_may_be_the_one_are_a_question(crm, pms) -> None:
@@ -256,3 +257,75 @@ def test_keys_of_any_text_are_plain(one: str, other: str) -> None:
 @pytest.mark.parametrize("nobody", ["", " ", "-", "N/A", "TBA", "Unknown", "N.N.", "xxx", "?"])
 def test_a_placeholder_is_no_name(nobody: str) -> None:
     assert name_key(nobody, "Berger") == name_key("Anna", nobody) == ""
+
+
+def test_an_address_of_many_families_joins_nobody_by_itself(crm, pms) -> None:
+    desk = [guest(f"00{n}", "Anna", family, "desk@agency.example") for n, family in enumerate(("Berger", "Huber", "Silva", "Smith"))]
+    Feed(crm).run(desk, stream="guest_data")
+    Feed(pms).run([guest("G1", "Anna", "Berger", "desk@agency.example")], stream="guests")
+    assert (Guest.live.count(), GuestQuestion.objects.get().reasons) == (
+        5,
+        ["same name and e-mail", "The e-mail is shared by guests of many names."],
+    )
+
+
+def test_a_large_family_of_one_address_is_joined_one_by_one(crm, pms) -> None:
+    family = [
+        guest(f"00{n}", given, "Berger", "home@berger.example") for n, given in enumerate(("Anna", "Bernd", "Clara", "David", "Emil"))
+    ]
+    Feed(crm).run(family, stream="guest_data")
+    Feed(pms).run([guest(f"G{one.external_id}", one.given_name, "Berger", one.email) for one in family], stream="guests")
+    assert (Guest.live.count(), GuestQuestion.objects.count()) == (5, 0)
+
+
+def test_guests_without_keys_are_keyed_before_the_transaction_of_a_page(crm, monkeypatch) -> None:
+    monkeypatch.setattr(guests, "_KEYED_AT_ONCE", 10)
+    Guest.objects.bulk_create(Guest(hotel=crm.hotel, given_name="Eva", family_name=f"Ortner {n}") for n in range(35))
+    in_one_transaction: list[int] = []
+    usual = Guest.objects.bulk_update
+    monkeypatch.setattr(
+        type(Guest.objects), "bulk_update", lambda self, rows, *more, **kw: in_one_transaction.append(len(rows)) or usual(rows, *more, **kw)
+    )
+    within: list[int] = []
+    with_keys = matching.with_keys
+    monkeypatch.setattr(
+        matching, "with_keys", lambda hotel: (in_one_transaction.clear(), with_keys(hotel), within.append(sum(in_one_transaction)))[1]
+    )
+    Feed(crm).run([guest("001", "Eva", "Ortner 3", "eva@example.com")], stream="guest_data")
+    assert (within, Guest.objects.filter(keyed_at=None).count()) == ([0], 1)
+
+
+def booked(pms: Integration, *companions: str) -> Reservation:
+    everybody = [guest(number, name, "Berger") for number, name in (("G1", "Anna"), ("G2", "Bernd"), ("G3", "Clara"))]
+    stay = records.Reservation(external_id="R1", status="in_house", guest_external_id="G1", companion_external_ids=companions)
+    Feed(pms).run([*everybody, stay], stream="reservations")
+    return Reservation.objects.get()
+
+
+def test_everybody_of_a_booking_is_kept(pms) -> None:
+    stay = booked(pms, "G2", "G3", "G9")
+    assert [str(one) for one in stay.companions.order_by("id")] == ["Bernd Berger", "Clara Berger"]
+    Feed(pms).run([guest("G9", "Zoë", "Berger")], stream="guests")
+    assert stay.companions.count() == 3, "who comes later is waited for"
+    booked(pms, "G3")
+    assert [str(one) for one in stay.companions.all()] == ["Clara Berger"]
+
+
+def test_who_came_along_does_so_after_being_joined_and_after_being_split(pms, crm) -> None:
+    stay = booked(pms, "G2", "G3")
+    Feed(crm).run([guest("003", "Bernd", "Bergr", "b@example.com")], stream="guest_data")
+    known = {one.external_id: one for one in ExternalReference.objects.filter(record_type="guest")}
+    bernd, other = Guest.objects.get(pk=known["G2"].object_id), Guest.objects.get(pk=known["003"].object_id)
+    question = GuestQuestion.objects.create(hotel=pms.hotel, guest=bernd, other=other)
+    assert decide(question, Verdict.SAME) == bernd
+    assert set(stay.companions.values_list("id", flat=True)) == {bernd.pk, known["G3"].object_id}
+    known["G2"].refresh_from_db()
+    new = split_guest(known["G2"])
+    assert set(stay.companions.values_list("id", flat=True)) == {new.pk, known["G3"].object_id}
+
+
+def test_two_of_one_booking_who_are_joined_come_along_once(pms, crm) -> None:
+    stay = booked(pms, "G2", "G3")
+    two, three = (Guest.objects.get(given_name=name) for name in ("Bernd", "Clara"))
+    decide(GuestQuestion.objects.create(hotel=pms.hotel, guest=two, other=three), Verdict.SAME)
+    assert list(stay.companions.all()) == [two]

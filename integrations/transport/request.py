@@ -7,8 +7,12 @@ from decimal import Decimal
 from typing import Any, TypedDict
 from urllib.parse import quote, urlencode
 
+from integrations.exceptions import RequestRejected
+
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 EXPECTED = (200, 201, 202, 204)
+GONE = (204, 404, 410)
+"""How vendors say that there is nothing by an id."""
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -83,6 +87,13 @@ def prepare(
         expect=expect,
         signs_in=auth,
     )
+
+
+def path_part(value: str) -> str:
+    """Write an id as one part of a path. Raises RequestRejected for one that would make it the path of another resource."""
+    if value.strip() in ("", ".", ".."):
+        raise RequestRejected(f"“{value}” is no id, so nothing was asked for.", hint="Give the id as the other system shows it.")
+    return quote(value, safe="")
 
 
 def _query(params: Params) -> str:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -108,13 +109,16 @@ def test_every_operation_keeps_to_the_contract_and_so_does_the_simulator(judged:
     connection = opera(url)
     provider = connection.provider
     assert provider.post_check_in({**CHECK_IN, "reservation_external_id": "660083"}, KEY)["status"] == "in_house"
+    today, since = date.today(), {"pinned_at": datetime.now(UTC).isoformat()}
     charge = {**CHARGE, "room_number": "102"}
+    charge |= provider.pin_post_charge(charge, today)
+    assert provider.pin_post_charge(charge, today)["reservation_external_id"] == charge["reservation_external_id"] == "660090"
     assert provider.find_post_charge(charge, KEY) is None
     assert provider.post_charge(charge, KEY)["reference"] == provider.find_post_charge(charge, KEY)["reference"]
-    request = {**REQUEST, "reservation_external_id": "660090", "guest_external_id": "1280815", "room_number": "102"}
+    request = {**REQUEST, **since, "reservation_external_id": "660090", "guest_external_id": "1280815", "room_number": "102"}
     assert provider.find_send_request(request, KEY) is None
     assert provider.send_request(request, KEY)["reference"] == provider.find_send_request(request, KEY)["reference"]
-    assert provider.find_send_request({**REQUEST, "room_number": "102"}, KEY)
+    assert provider.find_send_request({**REQUEST, **since, "room_number": "102"}, KEY)
     provider.update_guest_info({"guest_external_id": "1280812", "changes": CHANGES}, KEY)
     simulator.control("settle", {"id": "660092"})
     check_out = {**CHECK_OUT, **FEEDBACK, "reservation_external_id": "660091"}

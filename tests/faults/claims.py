@@ -17,7 +17,7 @@ from tests.faults import world
 PRODUCERS = CONSUMERS = 20
 HUNGRY = 0.1
 """A consumer that gets less than this share of its part is kept from work by the others."""
-DECLARED = SimpleNamespace(idempotency="lookup", settle_seconds=0)
+DECLARED = SimpleNamespace(idempotency="lookup", settle_seconds=0, pins=False)
 
 
 def trial(ground: world.Ground, quick: bool) -> bool:

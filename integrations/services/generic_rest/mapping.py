@@ -76,6 +76,11 @@ class Fields:
             raise RecordRejected(f"There is no id: none of id, external_id, {', '.join(names)}.")
         return value
 
+    def ids(self, *names: str, other_than: str) -> tuple[str, ...]:
+        value = self.get(*names)
+        found = [values.ident(one, names[0]) for one in value] if isinstance(value, list) else []
+        return tuple(one for one in dict.fromkeys(found) if one not in ("", other_than))
+
     def decimal(self, *names: str) -> Decimal | None:
         return values.number(self.get(*names), names[0])
 
@@ -211,6 +216,7 @@ def reservation(source: Mapping[str, Any], currency: str, zone: tzinfo = UTC) ->
         arrival_date=fields.day("arrival_date", "check_in_date", "arrival"),
         departure_date=fields.day("departure_date", "check_out_date", "departure"),
         guest_external_id=fields.text("guest_id"),
+        companion_external_ids=fields.ids("companion_ids", "guest_ids", other_than=fields.text("guest_id")),
         room_number=fields.text("room_number", "room"),
         room_type=fields.text("room_type"),
         adults=fields.whole("adults") or 0,

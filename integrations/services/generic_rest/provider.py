@@ -4,7 +4,6 @@ import base64
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, get_type_hints
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from integrations.exceptions import ConfigurationError, RecordRejected, RequestRejected, UnexpectedResponse, UnsupportedOperation
@@ -16,6 +15,7 @@ from integrations.services.generic_rest.manifest import ENDPOINTS, Config, Crede
 from integrations.services.generic_rest.paging import Pager
 from integrations.transport.auth import Auth, HeaderAuth, TokenStore
 from integrations.transport.client import ErrorRules, Response
+from integrations.transport.request import GONE, path_part
 
 ENDPOINT_OF = {
     "menus": "menus", "categories": "categories", "checks": "checks", "post_guest_check": "checks", "get_check_status": "checks",
@@ -127,7 +127,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def _pages(self, name: str, mapper: Mapper, query: StreamQuery, params: Mapping[str, str] = {}) -> Iterator[Page]:
         if query.external_ids:
-            found = [self._read(name, external_id, expect=(200, 404)) for external_id in query.external_ids]
+            found = [self._read(name, external_id, expect=(200, *GONE)) for external_id in query.external_ids]
             records, rejected = self._mapped([mapping.single(answer.json()) for answer in found if answer.status == 200], mapper)
             yield Page(records=records, rejected=rejected)
             return
@@ -179,7 +179,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
         """Void a check; one that is void already is done, whatever the system answers to a second time."""
         reference = payload["check_external_id"]
         try:
-            self._write("void_check", mapping.body({"reason": payload["reason"]}), key, f"/{_part(reference)}/void")
+            self._write("void_check", mapping.body({"reason": payload["reason"]}), key, f"/{path_part(reference)}/void")
         except RequestRejected:
             if self._one("void_check", reference, mapping.guest_check).status != "voided":
                 raise
@@ -205,7 +205,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def update_guest_info(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         reference = payload["guest_external_id"]
-        self._write("update_guest_info", payload["changes"], key, f"/{_part(reference)}", method="PATCH")
+        self._write("update_guest_info", payload["changes"], key, f"/{path_part(reference)}", method="PATCH")
         return {"reference": reference}
 
     def post_charge(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -236,7 +236,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def update_notification_status(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         reference, status = payload["notification_external_id"], payload["status"]
-        self._write("update_notification_status", {"status": status}, key, f"/{_part(reference)}/status", method="PUT")
+        self._write("update_notification_status", {"status": status}, key, f"/{path_part(reference)}/status", method="PUT")
         return {"reference": reference, "status": status}
 
     def get_guest_preferences(self, guest_external_id: str) -> Mapping[str, Any]:
@@ -254,7 +254,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
         return path
 
     def _read(self, name: str, external_id: str, suffix: str = "", expect: Collection[int] = (200,)) -> Response:
-        return self.client.call("GET", f"{self._path(name)}/{_part(external_id)}{suffix}", name=name, expect=expect)
+        return self.client.call("GET", f"{self._path(name)}/{path_part(external_id)}{suffix}", name=name, expect=expect)
 
     def _one(self, name: str, external_id: str, mapper: Mapper) -> Any:
         try:
@@ -264,10 +264,13 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def _newest(self, name: str, mapper: Mapper, guest_external_id: str, since: datetime | None, limit: int) -> list[Any]:
         """Ask for messages. Whether the system understands the filter or not, only what was asked for is returned."""
-        params = {"guest_id": guest_external_id, "since": since.isoformat() if since else "", "limit": limit}
-        answer = self.client.call("GET", self._path(name), name=name, params={name: value for name, value in params.items() if value})
-        records, _ = self._mapped(mapping.listed(answer.json()), mapper)
-        return [record for record in records if guest_external_id in ("", record.guest_external_id)][:limit]
+        params = {"guest_id": guest_external_id, "since": since.isoformat() if since else "", "limit": str(limit)}
+        found: list[Any] = []
+        for items, _ in self.pager.walk(self._path(name), name=name, params={name: value for name, value in params.items() if value}):
+            found += [record for record in self._mapped(items, mapper)[0] if guest_external_id in ("", record.guest_external_id)]
+            if len(found) >= limit:
+                break
+        return found[:limit]
 
     def _post(self, name: str, payload: Mapping[str, Any], key: str, otherwise: str = "", **facts: Any) -> Mapping[str, Any]:
         answer = self._write(name, mapping.body(payload), key)
@@ -282,10 +285,6 @@ class GenericRestProvider(Provider[Config, Credentials]):
             return mapping.single(answer.json())
         except UnexpectedResponse:  # accepted, in words of its own or in none: the address may say what was made
             return {"id": answer.headers.get("Location", "").rstrip("/").rpartition("/")[2]}
-
-
-def _part(value: str) -> str:
-    return quote(value, safe="")
 
 
 provider = GenericRestProvider

@@ -244,9 +244,22 @@ class GenericRestSimulator(Simulator):
         thing = {**self._about(read(CREATED[name], request.json())), "id": f"{name}_{len(collection) + 1}"}
         if name == "charges" and not (thing.get("room_number") or thing.get("reservation_id")):
             raise RefusalError(422, "invalid", "Say who pays: a room or a reservation.", "room_number")
+        if name in ("charges", "requests"):
+            self._check_payer(thing, must_be_there=name == "charges")
         thing |= {"checks": {"status": "open"}, "notifications": {"status": "sent"}}.get(name, {})
         collection[thing["id"]] = self._stamped(thing)
         return SimResponse(status=201, json={"data": collection[thing["id"]]})
+
+    def _check_payer(self, body: dict[str, Any], *, must_be_there: bool) -> None:
+        """Refuse what is for nobody: a reservation in another room, and a charge where nobody is in house."""
+        stays, room = self.collections["reservations"], body.get("room_number")
+        stay = stays[body["reservation_id"]] if body.get("reservation_id") else None
+        if stay and room and stay["room_number"] != room:
+            raise RefusalError(422, "wrong_room", f"The reservation is in room {stay['room_number']}.", "room_number")
+        if must_be_there and stay and stay["status"] != "checked_in":
+            raise RefusalError(422, "not_in_house", "The guest is not in house.", "reservation_id")
+        if must_be_there and not stay and not any(s["room_number"] == room and s["status"] == "checked_in" for s in stays.values()):
+            raise RefusalError(422, "nobody_there", f"Nobody is in room {room}.", "room_number")
 
     @route("POST", "/checks/{id}/void")
     def void(self, request: SimRequest) -> SimResponse:

@@ -71,7 +71,16 @@ PAYLOADS = {
     "post_check_out": STAY
     | {"reservation_external_id": "res_3", "final_bill_amount": "450.00", "payment_status": "paid", "dry_run": False},
     "update_guest_info": {"guest_external_id": "guest_1", "changes": {"phone": "+351 912 345 678"}},
-    "post_charge": STAY | {"category": "food", "description": "Dinner", "amount": "34.54", "quantity": 1, "check_number": "CHK-1042"},
+    "post_charge": STAY
+    | {
+        "reservation_external_id": "res_3",
+        "room_number": "0101",
+        "category": "food",
+        "description": "Dinner",
+        "amount": "34.54",
+        "quantity": 1,
+        "check_number": "CHK-1042",
+    },
     "send_request": STAY | {"category": "housekeeping", "message": "Extra towels", "priority": "normal"},
     "post_feedback": MESSAGE | {"feedback_id": "7", "rating": 5, "title": "Excellent Service", "is_anonymous": False},
     "post_chat_message": MESSAGE | {"message_id": "7", "message_type": "text", "sender_type": "guest", "sender_name": "John Doe"},

@@ -121,8 +121,8 @@ def service_request(payload: Row, key: str, hotel: str, code: str = "", priority
 
 
 def with_reference(text: str, key: str) -> str:
-    """Put our key at the end of a text, within the 2000 characters OPERA takes: there is nowhere else to find it by."""
-    return f"{text[:1900]} (ref {key})"
+    """Put our key at the end of a text: there is nowhere else to find it by."""
+    return f"{text} (ref {key})"
 
 
 # --- profiles ------------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from integrations.exceptions import AuthenticationFailed, UnexpectedResponse
 from integrations.services.base import Provider
@@ -10,6 +10,7 @@ from integrations.services.opera_cloud.manifest import Config, Credentials
 from integrations.services.opera_cloud.signin import GatewayAuth
 from integrations.transport.auth import Auth, TokenStore
 from integrations.transport.client import ErrorRules, Response
+from integrations.transport.request import GONE, path_part
 
 Params = list[tuple[str, Any]]
 
@@ -37,7 +38,7 @@ class ListCutError(UnexpectedResponse):
 
 
 def path_of(*parts: str) -> str:
-    return "".join(f"/{quote(part, safe='')}" for part in parts)
+    return "".join(f"/{path_part(one)}" for one in parts)
 
 
 class Gateway(Provider[Config, Credentials]):
@@ -64,8 +65,8 @@ class Gateway(Provider[Config, Credentials]):
         return body_of(self.client.call("GET", path, name=name, params=params))
 
     def _find(self, path: str, name: str, params: Params | None = None) -> Mapping[str, Any]:
-        """Read one object; empty if OPERA has none by that id, which it says by 204 or 404."""
-        answer = self.client.call("GET", path, name=name, params=params, expect=(200, 204, 404))
+        """Read one object; empty if OPERA has none by that id."""
+        answer = self.client.call("GET", path, name=name, params=params, expect=(200, *GONE))
         return body_of(answer) if answer.status == 200 else {}
 
     def _write(self, method: str, path: str, name: str, json: Mapping[str, Any]) -> Response:

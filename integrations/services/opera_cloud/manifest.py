@@ -134,6 +134,12 @@ class Config(ProviderFields):
 SETTLE = {"idempotency": Idempotency.LOOKUP, "settle_seconds": 10}
 """OHIP has no idempotency key anywhere (release 25.5): after an unknown outcome we read before we send again."""
 
+ROOM = {"room_number": 20}
+PERSON = {"given_name": 40, "family_name": 40, "phone": 40}
+"""Characters OPERA takes (crm personNameType, telephoneType; roomId everywhere; release 25.5)."""
+REQUEST = 1850
+"""Of the 2,000 of a service request's comment, what is left beside category, priority and our reference."""
+
 manifest = Manifest(
     slug="opera_cloud",
     name="Oracle OPERA Cloud",
@@ -154,6 +160,8 @@ manifest = Manifest(
             incremental=False,
             by_date=True,
             by_id=True,
+            ids_of=(Reservation,),
+            windowed=True,
             deletes_by=DeletesBy.NONE,
         ),
         Stream(name="rooms", label="Rooms: housekeeping and occupancy", records=(Room,), incremental=False, by_id=True),
@@ -161,15 +169,21 @@ manifest = Manifest(
         Stream(name="guests", label="Guest profiles", records=(Guest,), by_id=True, deletes_by=DeletesBy.NONE),
     ),
     operations=(
-        Operation(name="post_check_in", label="Check a guest in", **SETTLE),
-        Operation(name="post_check_out", label="Check a guest out", **SETTLE),
+        Operation(name="post_check_in", label="Check a guest in", limits=ROOM, **SETTLE),
+        Operation(name="post_check_out", label="Check a guest out", limits={**ROOM, "feedback_comments": REQUEST}, **SETTLE),
         Operation(name="get_room_status", label="Read room status", writes=False),
         Operation(name="get_guest_info", label="Read a guest", writes=False),
         # Sets fields of children named by their ids, after reading them: sending it twice has one effect.
-        Operation(name="update_guest_info", label="Change a guest"),
-        Operation(name="post_charge", label="Charge a room", **SETTLE),
-        Operation(name="send_request", label="Send a service request", **SETTLE),
+        Operation(name="update_guest_info", label="Change a guest", limits=PERSON),
+        Operation(name="post_charge", label="Charge a room", pins=True, limits=ROOM, **SETTLE),
+        Operation(name="send_request", label="Send a service request", pins=True, limits={**ROOM, "message": REQUEST}, **SETTLE),
     ),
     # OPERA does not call us: `poll` fetches its business events, and nobody can deliver one from outside.
-    webhooks=Webhooks(verifier="polling", events={theirs: ours for theirs, (ours, _) in EVENTS.items()}, parse=parse),
+    webhooks=Webhooks(
+        verifier="polling",
+        events={theirs: ours for theirs, (ours, _) in EVENTS.items()},
+        parse=parse,
+        # "Max 300 calls/min per gateway", all hotels of it together, in any minute.
+        pace=RateBudget(requests=4, shared_by="gateway"),
+    ),
 )

@@ -4,8 +4,7 @@ Lists and details of OPERA have different shapes, and the same definition name m
 shape has a function of its own. Enumerations are Oracle's to extend: an unknown word maps to `unknown`.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from integrations import values
 from integrations.exceptions import RecordRejected
 from integrations.records import Guest, Reservation, Room
+from integrations.services.payers import Stay
 
 Row = Mapping[str, Any]
 
@@ -128,6 +128,7 @@ def reservation_from_list(row: Row) -> Reservation:
     return _reservation(
         row,
         guest_external_id=values.ident(part(row, "reservationGuest").get("id"), "reservationGuest.id"),
+        companion_external_ids=tuple(filter(None, map(_companion_id, _companions(row)))),
         room_number=text(stay, "roomId"),
         room_type=text(stay, "roomType"),
         adults=count(stay, "adultCount"),
@@ -150,7 +151,8 @@ def reservation_from_detail(row: Row) -> Reservation:
     primary = next((guest for guest in guests if guest.get("primary")), guests[0] if guests else {})
     return _reservation(
         row,
-        guest_external_id=id_of(part(primary, "profileInfo").get("profileIdList"), "Profile"),
+        guest_external_id=_profile_id(primary),
+        companion_external_ids=tuple(filter(None, (_profile_id(guest) for guest in guests if guest is not primary))),
         room_number=text(room, "roomId"),
         room_type=text(room, "roomType") or text(today, "roomType"),
         adults=count(counts, "adults"),
@@ -163,6 +165,18 @@ def reservation_from_detail(row: Row) -> Reservation:
 
 def _first(row: Row, name: str) -> Row:
     return next(iter(values.objects(row.get(name), name)), {})
+
+
+def _profile_id(guest: Row) -> str:
+    return id_of(part(guest, "profileInfo").get("profileIdList"), "Profile")
+
+
+def _companions(row: Row) -> list[Row]:
+    return values.objects(part(row, "reservationGuest").get("accompanyGuests"), "accompanyGuests")
+
+
+def _companion_id(companion: Row) -> str:
+    return id_of(companion.get("profileIdList"), "Profile")
 
 
 def _reservation(row: Row, **fields: Any) -> Reservation:
@@ -212,11 +226,18 @@ def room(row: Row) -> Room:
 # --- guests --------------------------------------------------------------------------------------------------------------------
 
 
-def guest_from_reservation(row: Row) -> Guest | None:
-    """Return the guest as the reservation names him, so that it has one before his profile was read."""
+def guests_from_reservation(row: Row) -> Iterator[Guest]:
+    """Yield everybody of a booking as it names them, so that it has guests before their profiles were read."""
     guest = part(row, "reservationGuest")
-    if guest.get("type", "Profile") != "Profile" or not guest.get("id"):
-        return None
+    if guest.get("type", "Profile") == "Profile" and guest.get("id"):
+        yield _guest_from_reservation(guest)
+    for other in _companions(row):
+        if external_id := _companion_id(other):
+            names = {"given_name": text(other, "firstName"), "family_name": text(other, "lastName")}
+            yield Guest(external_id=external_id, updated_at=OLDEST, **names)
+
+
+def _guest_from_reservation(guest: Row) -> Guest:
     return Guest(
         external_id=values.ident(guest["id"], "reservationGuest.id"),
         updated_at=OLDEST,
@@ -290,6 +311,27 @@ def comment_rows(profile: Row) -> list[Row]:
     return values.objects(part(profile, "profileDetails", "comments").get("commentInfo"), "commentInfo")
 
 
+# --- who is in a room ----------------------------------------------------------------------------------------------------------
+
+
+def occupied(row: Row) -> Stay:
+    """Read a row of the reservation search as the stay of everybody in it."""
+    guest = part(row, "reservationGuest")
+    people = {values.ident(guest.get("id"), "reservationGuest.id"): _full_name(guest, "givenName", "surname")}
+    for other in _companions(row):
+        people.setdefault(_companion_id(other) or str(len(people)), _full_name(other, "firstName", "lastName"))
+    return Stay(
+        reservation_external_id=id_of(row.get("reservationIdList"), "Reservation"),
+        room_number=text(stay_of(row), "roomId"),
+        arrived_on=day(stay_of(row).get("arrivalDate"), "arrivalDate"),
+        guests=people,
+    )
+
+
+def _full_name(person: Row, given: str, family: str) -> str:
+    return " ".join(filter(None, (text(person, given), text(person, family))))
+
+
 # --- folios --------------------------------------------------------------------------------------------------------------------
 
 
@@ -308,17 +350,3 @@ def posted(postings: Iterable[Row], key: str) -> dict[str, Any] | None:
         "reference": str(found.get("transactionNo") or key),
         "amount": str(money(found.get("postedAmount") or found.get("price"), "postedAmount")),
     }
-
-
-def called(rows: Iterable[Row], name: str) -> list[Row]:
-    """Return the reservations whose guest has this name, in any order of its words; if none has, those that share a word of it."""
-    wanted = _words(name)
-    named = [
-        (row, _words(" ".join(str((row.get("reservationGuest") or {}).get(part) or "") for part in ("givenName", "surname"))))
-        for row in rows
-    ]
-    return [row for row, words in named if words == wanted] or [row for row, words in named if words & wanted]
-
-
-def _words(name: str) -> set[str]:
-    return set(re.findall(r"\w+", name.casefold()))

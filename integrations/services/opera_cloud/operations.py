@@ -5,12 +5,13 @@ looked for before anything is sent again. The codes of the hotel's own lists com
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from integrations import values
 from integrations.exceptions import ConfigurationError, ProviderError, RequestRejected, RetryableProviderError, UnexpectedResponse
 from integrations.records import Reservation
+from integrations.services import payers
 from integrations.services.opera_cloud import bodies, mapping
 from integrations.services.opera_cloud.gateway import Gateway, Params, body_of, path_of
 from integrations.services.opera_cloud.mapping import Row
@@ -20,8 +21,8 @@ Payload = Mapping[str, Any]
 STAY = [("fetchInstructions", "Reservation"), ("fetchInstructions", "RevenuesAndBalances")]
 PROFILE = [("fetchInstructions", "Profile"), ("fetchInstructions", "Communication"), ("fetchInstructions", "Preference")]
 COMMENTS = [("fetchInstructions", "Comment")]
-REQUESTS_BACK = timedelta(days=28)
-"""How far back a request of ours is looked for; OPERA searches 30 days at most."""
+REQUESTS_SLICE = timedelta(days=28)
+"""How many days of requests are searched at once; OPERA takes 30 at most."""
 
 
 class Operations(Gateway):
@@ -123,6 +124,44 @@ class Operations(Gateway):
             return bool(self._find_request([("reservationId", stay.external_id)], key))
         return any(key in text for text in mapping.comments(self._find_profile(stay.guest_external_id, COMMENTS)))
 
+    # --- whom it concerns ------------------------------------------------------------------------------------------------------
+
+    def pin_post_charge(self, payload: Payload, asked_on: date) -> Mapping[str, str]:
+        """Return the reservation named, if it is the one meant, else the one in house in the room."""
+        number, name = payload["room_number"], payload["guest_name"]
+        if not payload["reservation_external_id"]:
+            return payers.who_pays(self._in_house(number), number, name, asked_on).pinned()
+        stay = self._named_stay(payload)
+        payers.check_name(stay, name)
+        return stay.pinned()
+
+    def pin_send_request(self, payload: Payload, asked_on: date) -> Mapping[str, str]:
+        """Return the reservation named, or the one whose guest is in the room; a room that nobody has to itself may be asked for alone."""
+        number, guest_id = payload["room_number"], payload["guest_external_id"]
+        if payload["reservation_external_id"]:
+            return {"reservation_external_id": self._named_stay(payload).reservation_external_id}
+        stays = self._in_house(number) if number else []
+        if guest_id and stays:
+            stays = [stay for stay in stays if guest_id in stay.guests]
+            if not stays:
+                raise RequestRejected(
+                    f"Guest {guest_id} is not in room {number}.", hint="Leave one of the two out: somebody may have moved."
+                )
+        return {"reservation_external_id": stays[0].reservation_external_id} if len(stays) == 1 else {}
+
+    def _named_stay(self, payload: Payload) -> payers.Stay:
+        external_id, number = payload["reservation_external_id"], payload["room_number"]
+        stays = [mapping.occupied(row) for rows, _ in self._reservations([("reservationIdList", external_id)]) for row in rows]
+        stay = next((stay for stay in stays if stay.reservation_external_id == external_id), None)
+        if stay is None:
+            raise self._unknown(external_id)
+        self._check_room(external_id, stay.room_number, number)
+        return stay
+
+    def _in_house(self, number: str) -> list[payers.Stay]:
+        rows = [row for page, _ in self._reservations([("searchType", "InHouse"), ("roomId", number)]) for row in page]
+        return [stay for stay in map(mapping.occupied, rows) if stay.room_number == number]
+
     # --- charges ---------------------------------------------------------------------------------------------------------------
 
     def post_charge(self, payload: Payload, key: str) -> Mapping[str, Any]:
@@ -132,28 +171,15 @@ class Operations(Gateway):
                 f"No OPERA transaction code is set for charges of the category “{payload['category']}”.",
                 hint="Enter one in this integration's configuration, for the category or as the default.",
             )
-        reservation_id = self._reservation_to_charge(payload)
+        reservation_id = payload["reservation_external_id"]
         body = bodies.charge(payload, key, code, reservation_id, self._hotel, self.config.cashier_id)
         answer = body_of(self._write("POST", self._path("csh", "reservations", reservation_id, "charges"), "post_charge", body))
         posted = mapping.posted(answer.get("postings") or (), key) or {"reference": key, "amount": payload["amount"]}
         return {**posted, "warnings": mapping.warnings(answer)}
 
     def find_post_charge(self, payload: Payload, key: str) -> Mapping[str, Any] | None:
-        posted = mapping.posted(self._postings(self._reservation_to_charge(payload)), key)
+        posted = mapping.posted(self._postings(payload["reservation_external_id"]), key)
         return {**posted, "warnings": []} if posted else None
-
-    def _reservation_to_charge(self, payload: Payload) -> str:
-        """Return the reservation named, else the one in house in the room. Between people who share it only a name decides."""
-        if payload["reservation_external_id"]:
-            return payload["reservation_external_id"]
-        number, name = payload["room_number"], payload["guest_name"]
-        rows = [row for page, _ in self._reservations([("searchType", "InHouse"), ("roomId", number)]) for row in page]
-        rows = [row for row in rows if mapping.stay_of(row).get("roomId") == number]
-        found = mapping.called(rows, name) if name else rows
-        if len(found) != 1:
-            who = f"{len(found) or 'No'} reservations{f' of {name}' if name else ''}"
-            raise RequestRejected(f"{who} are in house in room {number}, so there is no one folio to charge.", hint="Name the reservation.")
-        return mapping.id_of(found[0].get("reservationIdList"), "Reservation")
 
     def _postings(self, reservation_id: str) -> Iterator[Row]:
         """Yield everything on a reservation's folio, or raise: what cannot be read to its end must not pass for absent."""
@@ -188,14 +214,23 @@ class Operations(Gateway):
 
     def find_send_request(self, payload: Payload, key: str) -> Mapping[str, Any] | None:
         by = (("reservationId", "reservation_external_id"), ("room", "room_number"), ("profileId", "guest_external_id"))
-        found = self._find_request([(theirs, payload[ours]) for theirs, ours in by if payload[ours]][:1], key)
+        since = datetime.fromisoformat(payload["pinned_at"]) - timedelta(days=1)
+        found = self._find_request([(theirs, payload[ours]) for theirs, ours in by if payload[ours]][:1], key, since)
         return {"reference": found, "warnings": []} if found else None
 
-    def _find_request(self, by: Params, key: str) -> str:
-        today = datetime.now(UTC).date()
-        window = [("creationStartDate", str(today - REQUESTS_BACK)), ("creationEndDate", str(today + timedelta(days=1)))]
-        rows = self._get(self._path("fof", "serviceRequests"), "service_requests", [*by, *window]).get("serviceRequestsDetails") or ()
-        return next((str((row.get("serviceRequestId") or {}).get("id") or key) for row in rows if key in (row.get("comment") or "")), "")
+    def _find_request(self, by: Params, key: str, since: datetime | None = None) -> str:
+        """Return the id of our request among those made since then; empty if it is not among them."""
+        end = datetime.now(UTC).date() + timedelta(days=1)
+        first = since.astimezone(UTC).date() if since else end - REQUESTS_SLICE
+        while first <= end:
+            last = min(first + REQUESTS_SLICE, end)
+            window = [("creationStartDate", str(first)), ("creationEndDate", str(last))]
+            rows = self._get(self._path("fof", "serviceRequests"), "service_requests", [*by, *window]).get("serviceRequestsDetails") or ()
+            for row in rows:
+                if key in (row.get("comment") or ""):
+                    return str((row.get("serviceRequestId") or {}).get("id") or key)
+            first = last + timedelta(days=1)
+        return ""
 
     # --- guests ----------------------------------------------------------------------------------------------------------------
 
@@ -226,7 +261,9 @@ class Operations(Gateway):
         profile = self._find_profile(guest_id, fetch)
         if not profile:
             raise RequestRejected(
-                f"OPERA has no guest profile {guest_id}.", hint="It may have been merged into another one; sync guests, then try again."
+                f"OPERA has no guest profile {guest_id}.",
+                hint="It may have been merged into another one; sync guests, then try again.",
+                status=404,
             )
         return profile
 
@@ -241,16 +278,21 @@ class Operations(Gateway):
         external_id, number = payload["reservation_external_id"], payload["room_number"]
         row = self._reservation(external_id)
         if not row:
-            raise RequestRejected(
-                f"OPERA has no reservation {external_id} at hotel {self._hotel}.", hint="Sync reservations, then try again."
-            )
+            raise self._unknown(external_id)
         stay = mapping.reservation_from_detail(row)
-        if number and stay.room_number and number != stay.room_number:
+        self._check_room(external_id, stay.room_number, number)
+        return stay
+
+    def _unknown(self, external_id: str) -> RequestRejected:
+        return RequestRejected(f"OPERA has no reservation {external_id} at hotel {self._hotel}.", hint="Sync reservations, then try again.")
+
+    @staticmethod
+    def _check_room(external_id: str, has: str, asked: str) -> None:
+        if asked and has and asked != has:
             raise RequestRejected(
-                f"Reservation {external_id} has room {stay.room_number} in OPERA, not {number}.",
+                f"Reservation {external_id} has room {has} in OPERA, not {asked}.",
                 hint="Correct the room number, or move the guest in OPERA first.",
             )
-        return stay
 
     def _stay_path(self, module: str, stay: Reservation, action: str) -> str:
         return self._path(module, "reservations", stay.external_id, action)

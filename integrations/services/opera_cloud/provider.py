@@ -101,10 +101,10 @@ class OperaCloudProvider(Operations):
         known: set[str] = set()
 
         def read(row: Row) -> Iterator[Record]:
-            guest = mapping.guest_from_reservation(row)
-            if guest and guest.external_id not in known:
-                known.add(guest.external_id)
-                yield guest
+            for guest in mapping.guests_from_reservation(row):
+                if guest.external_id not in known:
+                    known.add(guest.external_id)
+                    yield guest
             yield mapping.reservation_from_list(row)
 
         window = {"today": str(today), "first": str(first), "last": str(last)}
@@ -129,6 +129,7 @@ class OperaCloudProvider(Operations):
             else:
                 start = end + timedelta(days=1)
             offset = 0
+        yield Page(records=[], checkpoint={**window, "start": str(start)}, until=last)  # that nobody comes is an answer too
 
     def rooms(self, query: StreamQuery) -> Iterator[Page]:
         if query.external_ids:

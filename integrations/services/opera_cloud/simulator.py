@@ -15,6 +15,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from integrations import values
 from integrations.services.opera_cloud.simulator_gateway import CREDENTIALS, RefusedError, SimGateway, problem
 from integrations.services.opera_cloud.simulator_hotel import LANGUAGES, PSEUDO_TYPE, Json, SimHotel, SimRoom, Stay, stamp
 from integrations.simulators.server import SimRequest, SimResponse, route
@@ -31,8 +32,6 @@ PHONE_TECH_TYPES = ("PHONE", "FAX", "MOBILE")
 EMAIL_TYPES = ("EMAIL", "PRIVATE", "BUSINESS")
 COMMENT_TYPES = ("GEN", "RES")
 ROOM_STATUSES = ("Clean", "Dirty", "Pickup", "Inspected")
-DECIMALS = {"JPY": 0, "KRW": 0, "CLP": 0, "ISK": 0, "VND": 0, "KWD": 3, "BHD": 3, "TND": 3, "JOD": 3, "OMR": 3}
-"""Digits after the point, where they are not two."""
 POLLS_A_MINUTE = 300
 """"Polling business events: 300 calls/min per gateway", all hotels of it together."""
 STATUSES = {
@@ -543,7 +542,7 @@ class OperaCloudSimulator(SimGateway):
         if (currency := price.get("currencyCode", self.hotel.currency)) != self.hotel.currency:
             words = f"Currency {currency} is not taken: this hotel posts in {self.hotel.currency}"
             raise RefusedError("CSH00015", words, f"{path}.price.currencyCode")
-        amount, digits = Decimal(price["amount"]), DECIMALS.get(currency, 2)
+        amount, digits = Decimal(price["amount"]), values.minor_digits(currency)
         if amount != round(amount, digits):
             raise RefusedError("CSH00016", f"{amount} has more than the {digits} decimals of {currency}", f"{path}.price.amount")
         if not 1 <= charge.get("folioWindowNo", 1) <= 8:

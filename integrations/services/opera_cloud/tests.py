@@ -1,9 +1,11 @@
 """The OPERA Cloud provider: the contract every provider keeps, exact mappings, and its own promises."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,10 +23,11 @@ from integrations.records import Guest, InboundEvent, Reservation, Room, StreamQ
 from integrations.services import registry
 from integrations.services.contract import IMPATIENT, KEY, ONE_ATTEMPT, ProviderContract, connect
 from integrations.services.opera_cloud import bodies, mapping
+from integrations.services.opera_cloud.manifest import REQUEST as REQUEST_LENGTH
 from integrations.services.opera_cloud.manifest import Config, Credentials, manifest
 from integrations.services.opera_cloud.provider import provider
 from integrations.services.opera_cloud.simulator import CREDENTIALS, EXTERNAL_SYSTEM, OperaCloudSimulator
-from integrations.simulators.server import running
+from integrations.simulators.server import Simulator, running
 from integrations.transport.auth import MemoryTokenStore
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -69,6 +72,10 @@ class TestContract(ProviderContract):
     credentials = CREDENTIALS
     arguments = {"get_room_status": {"room_number": "0101"}, "get_guest_info": {"guest_external_id": "1280812"}}
 
+    def let_somebody_else_in(self, simulator: Simulator, payload: Mapping[str, Any]) -> None:
+        simulator.move_guest("660090", "107")
+        simulator.arrive("660097", payload["room_number"])
+
     def simulator(self, page_size=0):
         return OperaCloudSimulator(page_size=page_size or 200)
 
@@ -112,6 +119,7 @@ RESERVATION = Reservation(
     status_original="DueIn",
     arrival_date=date(2026, 7, 27),
     departure_date=date(2026, 7, 29),
+    companion_external_ids=("1280899",),
     guest_external_id="1280812",
     room_number="0101",
     room_type="DLXK",
@@ -156,7 +164,7 @@ def test_reservation_that_cannot_be_read_is_rejected_with_its_reason(change: dic
 
 
 def test_guest_of_a_reservation_is_older_than_any_profile() -> None:
-    guest = mapping.guest_from_reservation(fixture("reservations_page")["reservations"]["reservationInfo"][0])
+    guest, companion = mapping.guests_from_reservation(fixture("reservations_page")["reservations"]["reservationInfo"][0])
     assert guest == Guest(
         external_id="1280812",
         updated_at=mapping.OLDEST,
@@ -168,6 +176,7 @@ def test_guest_of_a_reservation_is_older_than_any_profile() -> None:
         nationality="US",
         is_vip=True,
     )
+    assert companion == Guest(external_id="1280899", updated_at=mapping.OLDEST, given_name="Rui", family_name="Costa")
 
 
 def test_rooms_keep_both_occupancies_and_their_leading_zeros() -> None:
@@ -316,26 +325,13 @@ def test_posting_is_found_by_our_reference_alone() -> None:
     assert mapping.open_balances(windows) == ["59.5 USD"]
 
 
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [("Emma Miller", ["2"]), ("miller, EMMA", ["2"]), ("Miller", ["1", "2"]), ("Mr. Doe", ["3"]), ("Emma Doe", ["2", "3"]), ("Smith", [])],
-)
-def test_name_decides_as_a_whole_before_it_does_by_a_word(name: str, found: list[str]) -> None:
-    guests = [("1", "Noah", "Miller"), ("2", "Emma", "Miller"), ("3", "John", "Doe")]
-    rows = [{"id": id, "reservationGuest": {"givenName": given, "surname": surname}} for id, given, surname in guests]
-    assert [row["id"] for row in mapping.called(rows, name)] == found
-
-
-def test_service_request_names_what_has_no_code_and_fits_operas_length() -> None:
-    payload = {**REQUEST, "room_number": "102", "message": "x" * 2000}
+def test_longest_service_request_fits_operas_length_uncut() -> None:
+    payload = {**REQUEST, "room_number": "102", "category": "c" * 64, "priority": "urgent", "message": "x" * REQUEST_LENGTH}
     [plain] = bodies.service_request(payload, KEY, "SAND01")["serviceRequestsDetails"]
-    assert plain["comment"].startswith("towels, high priority: xxx")
-    assert plain["comment"].endswith(f"(ref {KEY})")
+    assert plain["comment"] == f"{'c' * 64}, urgent priority: {'x' * REQUEST_LENGTH} (ref {KEY})"
     assert len(plain["comment"]) <= 2000
-    assert "code" not in plain
-    [coded] = bodies.service_request(payload, KEY, "SAND01", "HKT", "1")["serviceRequestsDetails"]
-    assert (coded["code"], coded["priority"], coded["room"]) == ("HKT", "1", "102")
-    assert coded["comment"].startswith("xxx")
+    feedback = bodies.feedback({"feedback_rating": 5, "feedback_comments": "x" * REQUEST_LENGTH})
+    assert len(bodies.with_reference(feedback, KEY)) <= 2000
 
 
 # --- events --------------------------------------------------------------------------------------------------------------------
@@ -781,8 +777,15 @@ def test_feedback_is_made_up_for_after_a_check_out_whose_answer_was_lost(opera) 
 # --- charges -------------------------------------------------------------------------------------------------------------------
 
 
+def pin(provider, *, asked_on: date | None = None, **payload) -> str:
+    return provider.pin_post_charge({**CHARGE, **payload}, asked_on or date.today()).get("reservation_external_id", "")
+
+
 def test_charge_goes_to_the_one_reservation_in_house_in_the_room(opera) -> None:
-    answer = opera().post_charge({**CHARGE, "room_number": "102"}, KEY)
+    assert opera().pin_post_charge({**CHARGE, "room_number": "102"}, date.today()) == {
+        "reservation_external_id": "660090", "guest_external_id": "1280815",
+    }  # fmt: skip
+    answer = opera().post_charge({**CHARGE, "reservation_external_id": "660090"}, KEY)
     assert (answer["amount"], answer["warnings"]) == ("59.5", [])
     assert ["660090", KEY, 59.5] in opera.simulator.state()["postings"]
 
@@ -799,23 +802,75 @@ def test_charge_without_a_transaction_code_is_not_sent(opera) -> None:
     assert opera.simulator.requests == []
 
 
-def test_people_who_share_a_room_are_not_guessed_between(opera) -> None:
-    with pytest.raises(RequestRejected, match="2 reservations are in house in room 105"):
-        opera().post_charge({**CHARGE, "room_number": "105"}, KEY)
-    with pytest.raises(RequestRejected, match="2 reservations of Miller are in house in room 105"):
-        opera().post_charge({**CHARGE, "room_number": "105", "guest_name": "Miller"}, KEY)
-    opera().post_charge({**CHARGE, "room_number": "105", "guest_name": "Miller, Emma"}, KEY)
-    assert [posting[:2] for posting in opera.simulator.state()["postings"][-1:]] == [["660094", KEY]]
+def test_people_who_share_a_room_are_asked_for_by_name(opera) -> None:
+    with pytest.raises(RequestRejected, match="Reservations 660093 and 660094 share room 105, so it does not say who pays") as caught:
+        pin(opera(), room_number="105")
+    assert "guest_name" in caught.value.hint
+    assert "Miller" not in str(caught.value), "guests' names are not for refusals"
+    with pytest.raises(RequestRejected, match="share room 105 and the name"):
+        pin(opera(), room_number="105", guest_name="Miller")
+    for name in ("Miller, Emma", "EMMA MILLER", "Emma", "E. Miller", "Mrs Emma Miller", "Emma Louise Miller"):
+        assert pin(opera(), room_number="105", guest_name=name) == "660094", name
 
 
-def test_guest_who_has_moved_out_is_not_charged_to_the_one_who_moved_in(opera) -> None:
-    with pytest.raises(RequestRejected, match="No reservations of Ana Smith are in house in room 102"):
-        opera().post_charge({**CHARGE, "room_number": "102", "guest_name": "Ana Smith"}, KEY)
+@pytest.mark.parametrize("name", ["Ana Smith", "Anna Miller", "Miller Emma Noah Ana", "???", "M. Smith"])
+def test_another_name_than_those_in_the_room_is_refused_and_never_guessed(opera, name: str) -> None:
+    with pytest.raises(RequestRejected, match="Nobody called as given in guest_name is in house in room 102"):
+        pin(opera(), room_number="102", guest_name=name)
+    if "Miller" not in name:
+        with pytest.raises(RequestRejected, match="Nobody called"):
+            pin(opera(), room_number="105", guest_name=name)
+
+
+def test_whoever_came_along_signs_for_the_reservation(opera) -> None:
+    opera.simulator.arrive("660082", "0101")
+    assert pin(opera(), room_number="0101", guest_name="liam o'brien") == "660082"
+    assert pin(opera(), reservation_external_id="660082", guest_name="O’BRIEN LIAM") == "660082"
+
+
+def test_named_reservation_is_looked_at_before_it_is_charged(opera) -> None:
+    assert pin(opera(), reservation_external_id="660090", room_number="102", guest_name="Tanaka") == "660090"
+    with pytest.raises(RequestRejected, match="no reservation 42 at hotel SAND01"):
+        pin(opera(), reservation_external_id="42")
+    with pytest.raises(RequestRejected, match="Reservation 660090 has room 102 in OPERA, not 104"):
+        pin(opera(), reservation_external_id="660090", room_number="104")
+    with pytest.raises(RequestRejected, match="Nobody on reservation 660090 is called as given"):
+        pin(opera(), reservation_external_id="660090", guest_name="Ana Smith")
+
+
+def test_guest_who_came_after_the_bill_was_signed_does_not_pay_it(opera) -> None:
+    opera.simulator.move_guest("660090", "107")
+    opera.simulator.arrive("660097", "102")
+    with pytest.raises(RequestRejected, match=r"arrived on .* after this was asked for"):
+        pin(opera(), room_number="102", asked_on=date.today() - timedelta(days=1))
+    assert pin(opera(), room_number="102") == "660097"
 
 
 def test_room_with_nobody_in_house_is_not_charged(opera) -> None:
-    with pytest.raises(RequestRejected, match="No reservations are in house in room 0101"):
-        opera().post_charge({**CHARGE, "room_number": "0101"}, KEY)
+    with pytest.raises(RequestRejected, match="Nobody is in house in room 0101"):
+        pin(opera(), room_number="0101")
+
+
+def test_request_goes_to_whoever_has_the_room_and_else_to_the_room(opera) -> None:
+    def pinned(**payload) -> dict:
+        return opera().pin_send_request({**REQUEST, **payload}, date.today())
+
+    assert pinned(room_number="102") == {"reservation_external_id": "660090"}
+    assert pinned(room_number="0101") == pinned(room_number="105") == pinned() == {}
+    assert pinned(room_number="105", guest_external_id="1280818") == {"reservation_external_id": "660094"}
+    with pytest.raises(RequestRejected, match="Guest 1280815 is not in room 105"):
+        pinned(room_number="105", guest_external_id="1280815")
+    with pytest.raises(RequestRejected, match="Reservation 660090 has room 102 in OPERA, not 104"):
+        pinned(room_number="104", reservation_external_id="660090")
+
+
+def test_request_of_long_ago_is_still_found(opera) -> None:
+    payload = {**REQUEST, "reservation_external_id": "660090", "pinned_at": (datetime.now(UTC) - timedelta(days=70)).isoformat()}
+    assert opera().find_send_request(payload, KEY) is None
+    sent = opera().send_request(payload, KEY)
+    assert opera().find_send_request(payload, KEY) == sent
+    opera.simulator.hotel.requests[-1]["openDate"] = payload["pinned_at"]
+    assert opera().find_send_request(payload, KEY) == sent
 
 
 def test_charge_that_opera_refuses_says_why(opera) -> None:

@@ -95,6 +95,10 @@ def _whole_seconds(text: str) -> str:
 _WRITERS: Mapping[str, Callable[[Any], Any]] = {"submitted_at": _whole_seconds, "sent_at": _whole_seconds, "guest_external_id": spelled}
 
 
+MERGEABLE = ("Account", "Contact", "Lead")
+"""Objects whose records Salesforce merges; `MasterRecordId` is "set when merged away" (Contact, 2026-11)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectMap:
     """One object as this org has it: its name, and what it calls our fields."""
@@ -108,11 +112,16 @@ class ObjectMap:
     def columns(self) -> list[str]:
         return list(dict.fromkeys(("Id", "IsDeleted", "SystemModstamp", *self.fields.values(), *self.preferences.values())))
 
+    @property
+    def trace(self) -> list[str]:
+        """What is asked of a record that may be gone: where it was merged into, if its object can be merged."""
+        return ["MasterRecordId"] if self.name in MERGEABLE else []
+
     def read(self, row: Mapping[str, Any]) -> Record:
         """Return a row as a record. Raises RecordRejected."""
         updated_at = moment(row["SystemModstamp"])
         if values.flag(row.get("IsDeleted"), "IsDeleted", default=False):
-            return self.gone(values.ident(row["Id"], "Id"), updated_at)
+            return self.gone(values.ident(row["Id"], "Id"), updated_at, row.get("MasterRecordId") or "")
         held = {name: column for name, column in self.fields.items() if row.get(column) is not None}
         told = {
             name: _READERS[name](row[column]) if name in _READERS else values.text(row[column], column) for name, column in held.items()
@@ -129,8 +138,9 @@ class ObjectMap:
         held = {name: row.get(column) for name, column in self.preferences.items()}
         return values.facts({name: value for name, value in held.items() if value not in (None, "")}, "preferences")
 
-    def gone(self, external_id: str, when: datetime) -> Record:
-        return self.record(external_id=record_id(external_id, "Id"), updated_at=when, deleted=True)
+    def gone(self, external_id: str, when: datetime, merged_into: str = "") -> Record:
+        kept = record_id(merged_into, "MasterRecordId") if merged_into else ""
+        return self.record(external_id=record_id(external_id, "Id"), updated_at=when, deleted=True, merged_into=kept)
 
     def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return a payload's values under Salesforce's names; empty ones are left out."""

@@ -6,7 +6,6 @@ Reading follows `SystemModstamp` and the log of deletions; every creation is an 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from integrations.exceptions import (
     AuthenticationFailed,
@@ -27,6 +26,7 @@ from integrations.services.salesforce.mapping import ObjectMap, moment
 from integrations.services.salesforce.soql import Condition, select
 from integrations.transport.auth import Auth, TokenStore
 from integrations.transport.client import ErrorRules, Response
+from integrations.transport.request import path_part
 
 OVERLAP = timedelta(minutes=5)
 """Read again at every run: a row can be committed after a later one was seen."""
@@ -134,7 +134,8 @@ class SalesforceProvider(Provider[Config, Credentials]):
         keys = list(dict.fromkeys(readable(external_ids)))
         for start in range(0, len(keys), IDS_AT_ONCE):
             # queryAll also finds what lies in the recycle bin, which tells us that it is deleted.
-            rows = self._query(source, source.columns, [("Id", "IN", keys[start : start + IDS_AT_ONCE])], resource="queryAll")
+            named = [("Id", "IN", keys[start : start + IDS_AT_ONCE])]
+            rows = self._query(source, [*source.columns, *source.trace], named, resource="queryAll")
             records, rejected = source.read_all(rows)
             yield Page(records=records, rejected=rejected)
 
@@ -183,10 +184,23 @@ class SalesforceProvider(Provider[Config, Credentials]):
             until = newest(moment(log.get("latestDateCovered")))
         except RecordRejected as refusal:
             raise answer.unexpected(f"does not say how far its log of deletions goes: {refusal.message.rstrip('.')}") from refusal
+        masters = self._masters(source, [str(row["id"]) for row in rows if row.get("id")])
         records, rejected = mapped(
-            rows, source.record, lambda row: [source.gone(row["id"], moment(row["deletedDate"]))], lambda row: row["id"]
+            rows,
+            source.record,
+            lambda row: [source.gone(row["id"], moment(row["deletedDate"]), masters.get(row["id"], ""))],
+            lambda row: row["id"],
         )
         return records, rejected, until
+
+    def _masters(self, source: ObjectMap, ids: Sequence[str]) -> dict[str, str]:
+        """Return what deleted records were merged into, of those that were."""
+        found: dict[str, str] = {}
+        for start in range(0, len(ids) if source.trace else 0, IDS_AT_ONCE):
+            named = [("Id", "IN", ids[start : start + IDS_AT_ONCE])]
+            rows = self._query(source, ["Id", *source.trace], named, resource="queryAll")
+            found |= {row["Id"]: row["MasterRecordId"] for row in rows if row.get("MasterRecordId")}
+        return found
 
     # --- writes ----------------------------------------------------------------------------------------------------------------
 
@@ -202,14 +216,14 @@ class SalesforceProvider(Provider[Config, Credentials]):
 
     def update_notification_status(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         source, reference, status = self._map(Notification), _asked(payload["notification_external_id"]), payload["status"]
-        path = f"{self._object(source)}/{_part(reference)}"
+        path = f"{self._object(source)}/{path_part(reference)}"
         self.client.call("PATCH", path, name="update_notification_status", json={_column(source, "status"): status}, safe=True)
         return {"reference": reference, "status": status}
 
     def _upsert(self, source: ObjectMap, payload: Mapping[str, Any], key: str) -> str:
         """Create or repeat, and return the record's id."""
         name = f"post_{source.record.record_type}"
-        path = f"{self._object(source)}/{self.config.external_id_field}/{_part(key)}"
+        path = f"{self._object(source)}/{self.config.external_id_field}/{path_part(key)}"
         answer = self.client.call("PATCH", path, name=name, json=source.write(payload), safe=True, expect=(200, 201, 204, 300))
         if answer.status == 204:  # done to a record that was there, and not a word more
             answer = self.client.call("GET", path, name=name, expect=(200, 300))
@@ -327,10 +341,6 @@ def _asked(external_id: str) -> str:
     except RecordRejected as error:
         hint = "Take the 15 or 18 characters from the record's address in Salesforce, or sync and choose the record by its name."
         raise RequestRejected(str(error), hint=hint) from error
-
-
-def _part(value: str) -> str:
-    return quote(value, safe="")
 
 
 provider = SalesforceProvider

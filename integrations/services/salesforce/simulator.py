@@ -90,6 +90,13 @@ class SalesforceSimulator(Org):
                 return self.save("Contact", body.pop("Id"), body)
             if name == "delete_contact":
                 return self.remove(body["Id"])
+            if name == "merge_contacts":  # {"gone", "kept"}: what hung on the one hangs on the other
+                for rows in self.records.values():
+                    for row in rows.values():
+                        if row.get("Guest__c") == body["gone"]:
+                            row |= {"Guest__c": body["kept"], "SystemModstamp": moment(self.clock())}
+                self.find("Contact", body["gone"])["MasterRecordId"] = body["kept"]
+                return self.remove(body["gone"])
         raise KeyError(name)
 
     # --- who and what is there -------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ manifest = Manifest(
         Stream(name="menus", label="Menu items", records=(MenuItem,)),
         Stream(name="categories", label="Menu categories (family groups)", records=(MenuCategory,)),
         # Oracle filters checks by creation time only, and cancelled ones just stop being listed.
-        Stream(name="checks", label="Posted checks", records=(GuestCheck,), by_id=True, deletes_by=DeletesBy.NONE),
+        Stream(name="checks", label="Posted checks", records=(GuestCheck,), by_id=True, windowed=True, deletes_by=DeletesBy.NONE),
     ),
     operations=(
         # Simphony remembers a request's idempotencyId for 300 seconds and no longer; after that we look for the check by its name.

@@ -147,19 +147,23 @@ def check_line(line: Mapping[str, Any], number: int, config: Config) -> dict[str
         )
     if line.get("menu_price") and Decimal(line["menu_price"]) != price:
         body["unitPrice"] = price
-    text = line.get("note") or ("" if line.get("variation_external_id") else line.get("name", ""))
-    if text:
+    if text := line_text(line):
         body["referenceText"] = text[:REFERENCE_TEXT_LENGTH]
     return body
 
 
+def line_text(line: Mapping[str, Any]) -> str:
+    """Return what is written at a line: its note, or the name of what is on no menu."""
+    return line.get("note") or ("" if line.get("variation_external_id") else line.get("name", ""))
+
+
 def information_lines(payload: Mapping[str, Any]) -> list[str]:
-    """Return what is printed on the check: where it belongs, and every note too long for its line."""
+    """Return what is printed on the check: where it belongs, and every text too long for its line."""
     room = payload.get("room_number")
     lines = [f"Hospient {payload['check_number']}", f"Room {room}" if room else "", payload.get("guest_name")]
     for item in payload["items"]:
-        if len(item.get("note") or "") > REFERENCE_TEXT_LENGTH:
-            lines.append(f"{item.get('name', '')}: {item['note']}")
+        if len(text := line_text(item)) > REFERENCE_TEXT_LENGTH:
+            lines.append(f"{item.get('name', '')}: {text}" if item.get("note") else text)
     return [line for line in lines if line]
 
 

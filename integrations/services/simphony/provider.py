@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from integrations import values
 from integrations.exceptions import (
@@ -22,6 +21,7 @@ from integrations.services.simphony.manifest import Config, Credentials, manifes
 from integrations.services.simphony.signin import SignIn
 from integrations.transport.auth import Auth, TokenAuth, TokenStore
 from integrations.transport.client import ErrorRules, Response
+from integrations.transport.request import GONE, path_part
 
 FEATURES = {"Simphony-Features": "detect-duplicate-request"}
 """Without it a repeated idempotencyId makes a second check. Simphony 19.8.4 and STS Gen2 1.7.4 or newer; it holds for 300 seconds."""
@@ -71,7 +71,7 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
     def test_connection(self) -> ConnectionReport:
         config = self.config
-        path = f"/api/v1/organizations/{_part(config.org_short_name)}/locations/{_part(config.loc_ref)}/revenueCenters/{config.rvc_ref}"
+        path = f"/api/v1/organizations/{path_part(config.org_short_name)}/locations/{path_part(config.loc_ref)}/revenueCenters/{config.rvc_ref}"
         try:
             answer = self.client.call("GET", path, name="test_connection")
         except RequestRejected as error:
@@ -173,7 +173,7 @@ class SimphonyProvider(Provider[Config, Credentials]):
 
     def _menu(self, menu_id: str, tag: str) -> Response:
         headers = {**self.context, "If-None-Match": tag} if tag else self.context
-        path = f"/api/{self.config.menu_version}/menus/{_part(menu_id)}"  # a menuId looks like grandhotel:bar01:42
+        path = f"/api/{self.config.menu_version}/menus/{path_part(menu_id)}"  # a menuId looks like grandhotel:bar01:42
         return self.client.call("GET", path, name="menu", headers=headers, expect=(200, 304))
 
     # --- checks ----------------------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ class SimphonyProvider(Provider[Config, Credentials]):
         """Cancel a check. One that is cancelled already is done; one that Simphony never had is refused."""
         reference = payload["check_external_id"]
         try:
-            self.client.call("DELETE", f"/api/v1/checks/{_part(reference)}", name="void_check", headers=self.context)
+            self.client.call("DELETE", f"/api/v1/checks/{path_part(reference)}", name="void_check", headers=self.context)
         except RequestRejected:
             check = self._check(reference)
             if not check or mapping.guest_check(check, self.currency).status != "voided":
@@ -254,10 +254,10 @@ class SimphonyProvider(Provider[Config, Credentials]):
         return [header for header in headers if isinstance(header, Mapping) and header.get("checkRef")]
 
     def _read(self, reference: str, expect: Collection[int] = (200,)) -> Response:
-        return self.client.call("GET", f"/api/v1/checks/{_part(reference)}", name="check", headers=self.context, expect=expect)
+        return self.client.call("GET", f"/api/v1/checks/{path_part(reference)}", name="check", headers=self.context, expect=expect)
 
     def _check(self, reference: str) -> Mapping[str, Any] | None:
-        answer = self._read(reference, expect=(200, 404))
+        answer = self._read(reference, expect=(200, *GONE))
         return answer.record() if answer.status == 200 else None
 
 
@@ -276,10 +276,6 @@ def _time(text: Any) -> str:
         return newest(values.moment(text, "openTime"))
     except RecordRejected:
         return ""
-
-
-def _part(value: str) -> str:
-    return quote(value, safe="")
 
 
 provider = SimphonyProvider

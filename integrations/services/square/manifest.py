@@ -89,19 +89,25 @@ manifest = Manifest(
             by_id=True,
             deletes_by=DeletesBy.FLAG,
         ),
-        # For the order events, which name a check and leave it to us to read it.
         Stream(
             name="checks",
             label="Open checks",
             records=(GuestCheck,),
             incremental=False,
             by_id=True,
+            windowed=True,
             deletes_by=DeletesBy.NONE,
-            scheduled=False,
         ),
     ),
     operations=(
-        Operation(name="post_guest_check", label="Post a guest check"),
+        # A ticket's name has 30 characters, "Room " among them; a line's 512, with its quantity before it where that is a fraction.
+        # Money that is not called signed is unsigned (schema Money, 2025-08-20).
+        Operation(
+            name="post_guest_check",
+            label="Post a guest check",
+            limits={"room_number": 25, "items.*.name": 490},
+            unsigned=("items.*.unit_price", "items.*.total_price", "tax", "total"),
+        ),
         Operation(name="get_check_status", label="Read a check's status", writes=False),
         Operation(name="void_check", label="Void a check"),
     ),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, Field, StrictInt, ValidationError, model_validator
 
 from integrations import values
-from integrations.exceptions import RecordRejected
+from integrations.exceptions import InvalidInput, RecordRejected
 from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList, Record
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,6 +25,8 @@ LINE_ROUNDING = Decimal("0.01")
 """So far a line may be from its quantity times its price: tills round each line."""
 TAX_DIGITS = 5
 """Decimals of a tax percentage we send; enough to hit any amount of tax on a check below 100,000.00 exactly."""
+PERCENTAGE_LENGTH = 10
+"""Characters of a percentage (OrderLineItemTax, 2025-08-20)."""
 
 
 # --- money ---------------------------------------------------------------------------------------------------------------------
@@ -288,8 +290,8 @@ def to_order(check: Mapping[str, Any], location_id: str) -> dict[str, Any]:
     currency, tax = check["currency"], Decimal(check.get("tax") or 0)
     order = {
         "location_id": location_id,
-        "reference_id": check["check_number"][:40],
-        "ticket_name": f"Room {check['room_number']}"[:30] if check.get("room_number") else "",
+        "reference_id": check["check_number"],
+        "ticket_name": f"Room {check['room_number']}" if check.get("room_number") else "",
         "source": {"name": "Hospient"},
         "line_items": [_line_item(item, currency) for item in check["items"]],
         "taxes": [{**ORDER_TAX, "percentage": tax_percentage(tax, check["subtotal"], currency)}] if tax else [],
@@ -300,15 +302,15 @@ def to_order(check: Mapping[str, Any], location_id: str) -> dict[str, Any]:
 def _line_item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
     quantity, price = Decimal(item["quantity"]), Decimal(item["unit_price"])
     name, count = item["name"], f"{quantity.normalize():f}"
-    line = {"note": item["note"][:2000]} if item.get("note") else {}
+    line = {"note": item["note"]} if item.get("note") else {}
     rounded = abs(quantity * price - Decimal(item["total_price"]))
     if quantity % 1 or not values.is_payable(price, currency) or 0 < rounded <= LINE_ROUNDING:
         # Square takes a fraction only in a unit of measure, which our line does not have, and works a line out from a price in whole
         # cents: what the guest saw is the line.
-        return line | {"quantity": "1", "name": f"{count} × {name}"[:512], "base_price_money": to_money(item["total_price"], currency)}
+        return line | {"quantity": "1", "name": f"{count} × {name}", "base_price_money": to_money(item["total_price"], currency)}
     if item.get("variation_external_id") and item.get("menu_price") and Decimal(item["menu_price"]) == price:
         return line | {"quantity": count, "catalog_object_id": item["variation_external_id"]}
-    return line | {"quantity": count, "name": name[:512], "base_price_money": to_money(price, currency)}
+    return line | {"quantity": count, "name": name, "base_price_money": to_money(price, currency)}
 
 
 def tax_percentage(tax: Decimal, subtotal: Decimal | str, currency: str) -> str:
@@ -320,7 +322,10 @@ def tax_percentage(tax: Decimal, subtotal: Decimal | str, currency: str) -> str:
     exact = Decimal(wanted * 100) / base if base else Decimal(0)
     candidates = (round(exact, digits) for digits in range(TAX_DIGITS))
     shortest = next((p for p in candidates if round(base * p / 100) == wanted), round(exact, TAX_DIGITS))
-    return f"{shortest.normalize():f}"
+    written = f"{shortest.normalize():f}"
+    if len(written) > PERCENTAGE_LENGTH:
+        raise InvalidInput({"tax": f"Square takes a tax as a percentage of {PERCENTAGE_LENGTH} characters, and this would be {written} %."})
+    return written
 
 
 def to_payment(check: Mapping[str, Any], order: Order, key: str) -> dict[str, Any]:

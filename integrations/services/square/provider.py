@@ -6,7 +6,6 @@ from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from integrations import values
 from integrations.exceptions import ConfigurationError, RequestRejected, UnexpectedResponse, VersionConflict
@@ -18,6 +17,7 @@ from integrations.services.square.manifest import SquareConfig, SquareCredential
 from integrations.services.square.oauth import make_auth
 from integrations.transport.auth import Auth, TokenStore
 from integrations.transport.client import Response
+from integrations.transport.request import path_part
 
 PAGE_SIZE = 100
 BATCH_SIZE = 100
@@ -233,7 +233,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         return order
 
     def _cancel_payment(self, payment_id: str) -> bool:
-        path = f"/v2/payments/{quote(payment_id, safe='')}"
+        path = f"/v2/payments/{path_part(payment_id)}"
         payment = answers.read(self._call("GET", path, "get_payment"), answers.Payment, "payment")
         is_live = payment.status == "APPROVED"
         if is_live:
@@ -241,7 +241,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         return is_live
 
     def _retrieve(self, order_id: str) -> mapping.Order:
-        order = self._order("GET", f"/v2/orders/{quote(order_id, safe='')}", "retrieve_order")
+        order = self._order("GET", f"/v2/orders/{path_part(order_id)}", "retrieve_order")
         if order.location_id != self._location_id:
             # The token reaches all of the merchant's locations, this hotel only its own.
             raise RequestRejected(
@@ -253,7 +253,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
         # The same change of the same version repeats its key; after a conflict the version, and so the key, is another.
         key = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{order.id} {order.version} {sorted(changes)}"))
         body = {"idempotency_key": key, "order": {"location_id": order.location_id, "version": order.version, **changes}}
-        return self._order("PUT", f"/v2/orders/{quote(order.id, safe='')}", "update_order", body)
+        return self._order("PUT", f"/v2/orders/{path_part(order.id)}", "update_order", body)
 
     def _order(self, method: str, path: str, name: str, body: Any = None) -> mapping.Order:
         return answers.read(self._call(method, path, name, body, safe=True), mapping.Order, "order")
@@ -274,7 +274,7 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def rotate_subscription_key(self, subscription_id: str) -> str:
         """Return the new key; Square signs with it from now on."""
-        path = f"/v2/webhooks/subscriptions/{quote(subscription_id, safe='')}/signature-key"
+        path = f"/v2/webhooks/subscriptions/{path_part(subscription_id)}/signature-key"
         return answers.read(self._call("POST", path, "rotate_subscription_key", {}), str, "signature_key")
 
 
