@@ -16,9 +16,7 @@ Seen = dict[str, Any]
 DRIP_SECONDS = 1.0
 PARTS = 20
 HEAD = "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-SETTINGS_OF_HTTP2 = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 SORTS: dict[str, tuple[str, bytes]] = {
-    "HTTP/2": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", SETTINGS_OF_HTTP2),
     "idle": ("", b""),
     "idle after an answer": ("GET /api/webhooks/none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b""),
     "empty lines": ("\r\n", b"\r\n"),
@@ -27,6 +25,8 @@ SORTS: dict[str, tuple[str, bytes]] = {
     "body 1 byte/s": (HEAD + "Content-Length: 10000\r\n\r\n", b"1"),
     "chunks 1/s": (HEAD + "Transfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n"),
 }
+"""What each says at first, and then every second."""
+HTTP2 = "HTTP/2, body never sent"
 MANY = "many of one address"
 WAITING = frozenset(("body never sent", "body 1 byte/s", "chunks 1/s"))
 """These wait for a body, the others for a head."""
@@ -48,6 +48,8 @@ async def _attack(order: dict[str, Any]) -> dict[str, Any]:
         for sort, (text, drip) in SORTS.items():
             seen, first = found[f"{target['name']}: {sort}"], text.format(path=target["path"]).encode()
             strangers += [Stranger(seen, target["port"], address(n), first, drip) for n in range(order["count"])]
+        seen, first = found[f"{target['name']}: {HTTP2}"], http2_request(target["path"])
+        strangers += [Stranger(seen, target["port"], address(n), first, b"") for n in range(order["count"])]
         seen = found[f"{target['name']}: {MANY}"]
         strangers += [Stranger(seen, target["port"], ONE_ADDRESS, b"", b"") for _ in range(order["many"])]
     part = 0
@@ -63,6 +65,17 @@ async def _attack(order: dict[str, Any]) -> dict[str, Any]:
 
 def address(number: int) -> str:
     return f"127.0.66.{number % ADDRESSES + 1}"
+
+
+def http2_request(path: str) -> bytes:
+    """Return the start of HTTP/2 and a request whose body is still to come (RFC 9113; HPACK without Huffman, RFC 7541)."""
+
+    def named(index: int, value: str) -> bytes:
+        return bytes([0x40 | index, len(value)]) + value.encode()
+
+    head = b"\x83\x86" + named(4, path) + named(1, "127.0.0.1") + named(28, "10000") + named(31, "application/json")
+    frames = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + len(head).to_bytes(3) + b"\x01\x04\x00\x00\x00\x01" + head
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames
 
 
 class Stranger(asyncio.Protocol):
