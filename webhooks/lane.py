@@ -74,7 +74,7 @@ class Lane:
         try:
             self._line.send(to_json(rows))
             self._flush(self._line)
-        except psycopg.Error:
+        except (psycopg.Error, ValueError):  # the latter: what is in the rows cannot be written as JSON
             self.close()
 
     def _flush(self, line: Line) -> None:

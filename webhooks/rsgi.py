@@ -88,11 +88,11 @@ class LeanDoor:
         spare_garbage_collection()
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._lane.close()
         self._reader.submit(_guarded, self.ingest.refusals.write, at_once=True)
         for thread in (self._writer, self._reader):
             thread.submit(lambda: connection.close())  # the thread's own, after what was taken in is stored
             thread.shutdown()
+        self._lane.close()
 
     async def _answer(self, scope: Any, protocol: Any) -> Outcome:
         target = _PATH.fullmatch(scope.path)

@@ -67,6 +67,35 @@ def test_counter_is_asked_a_hundred_times_a_window_not_once_a_delivery(shared: L
     assert sorted(taken) == [10] * 100 + [40] * 25
 
 
+def test_what_is_at_hand_is_counted_without_asking(shared: LocMemCache, clock: Clock, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {"pms": "1000/m"}
+    limiter, other = Limiter(shared, clock), VENDOR._replace(address="203.0.113.9")
+    assert not limiter.spend_at_hand({VENDOR: 1})
+    assert limiter.spend(VENDOR)[0] == 1  # which takes ten for the address and forty for the integration
+    shared.incr = None  # type: ignore[method-assign,assignment]
+    assert [limiter.spend_at_hand(counts) for counts in ({VENDOR: 10}, {other: 1}, {VENDOR: 5, other: 1}, {VENDOR: 9}, {VENDOR: 1})] == [
+        False, False, False, True, False,
+    ]  # fmt: skip
+    clock.now += 60
+    assert not limiter.spend_at_hand({VENDOR: 1})
+
+
+def test_all_addresses_together_send_four_times_what_one_may(shared: LocMemCache, clock: Clock, settings: Any) -> None:
+    settings.WEBHOOK_RATES = {"pms": "10/m"}
+    limiter = Limiter(shared, clock)
+    senders = [VENDOR._replace(address=f"192.0.2.{number}") for number in range(6)]
+    assert [limiter.spend(sender, 11)[0] for sender in senders] == [10, 10, 10, 10, 0, 0]
+
+
+def test_senders_that_are_gone_do_not_fill_the_memory(shared: LocMemCache, clock: Clock, settings: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("webhooks.limits.MAX_SENDERS", 50)
+    settings.WEBHOOK_RATES = {"pms": "10/m"}
+    limiter = Limiter(shared, clock)
+    for number in range(500):
+        limiter.spend(VENDOR._replace(address=f"192.0.2.{number}"))
+    assert len(limiter._windows) <= 50
+
+
 def test_counter_that_fails_loses_no_delivery(clock: Clock, settings: Any) -> None:
     class Down(LocMemCache):
         def add(self, *args: Any, **kwargs: Any) -> bool:
