@@ -56,13 +56,13 @@ MRZ = "P<UTOQUACKENBUSH<<ZEBULONIA<<<<<<<<<<<<<<<<<"
 SPACED = " ".join(CARD[at : at + 4] for at in range(0, 16, 4))
 FORBIDDEN = {
     "a card": re.compile(r"[^0-9…]{0,3}".join(CARD)),
-    "a card's code": re.compile(r"\b739\b"),
+    "a card's code": re.compile(r"(?<![\d.])9173(?!\d)"),
     "a track": re.compile(r"2712101000"),
     "a passport": re.compile(r"P<UTO"),
     "a secret": re.compile("|".join(map(re.escape, SECRETS))),
 }
 SHORT = f"card {SPACED}"
-LONG = f"pay by {SPACED}, cvv 739, {TRACK} and {MRZ}, key {LIVE_KEY}, Bearer {JWT}, at https://guest:{PASSWORD}@pay.example.com/x"
+LONG = f"pay by {SPACED}, cvv 9173, {TRACK} and {MRZ}, key {LIVE_KEY}, Bearer {JWT}, at https://guest:{PASSWORD}@pay.example.com/x"
 
 # --- what must ---------------------------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class Teller(GenericRestSimulator):
         self.refuses = False
         guest = {
             "first_name": "Zebulonia", "last_name": NAME, "phone": PHONE, "email": "zebulonia.quackenbush@example.com",
-            "preferences": {"pays": LONG, "cvv": "739", "card": {"number": int(CARD)}, "token": JWT, "loyalty_id": LIKE_A_CARD, "note": API_KEY},
+            "preferences": {"pays": LONG, "cvv": "9173", "card": {"number": int(CARD)}, "token": JWT, "loyalty_id": LIKE_A_CARD, "note": API_KEY},
         }  # fmt: skip
         self.add("guests", LIKE_A_CARD, guest)
         self.add(
@@ -112,7 +112,7 @@ class Teller(GenericRestSimulator):
                 "message": f"{LONG} for {name}, key {API_KEY}",
                 "guest": {"name": f"Zebulonia {NAME}"},
                 "access_token": JWT,
-                "trace": [API_KEY, {"cvv": 739}],
+                "trace": [API_KEY, {"cvv": 9173}],
             }
             return SimResponse(status=422, json=said, headers=leaks)
         answer = super().handle(request)
@@ -236,7 +236,7 @@ EVENT = {
     "event_type": "guest_updated",
     "data": {
         "guest_id": LIKE_A_CARD, "first_name": "Zebulonia", "last_name": NAME, "phone": PHONE, "email": "z.quackenbush@example.com",
-        "notes": LONG, "card": {"number": SPACED, "cvv": "739"}, "fields": [{"name": "CVV", "value": "739"}], "track2": f";{CARD}=27121010000?",
+        "notes": LONG, "card": {"number": SPACED, "cvv": "9173"}, "fields": [{"name": "CVV", "value": "9173"}], "track2": f";{CARD}=27121010000?",
         "access_token": JWT, "password": PASSWORD, "credentials": {"api_key": LIVE_KEY}, "raw": json.dumps({"secret": PASSWORD, "pan": CARD}),
         "order": {"id": CHECK_ID, "sku": SKU, "barcode": BARCODE}, "preferences": {"pays": SHORT, "mrz": MRZ, "note": f"ours is {HOOK_SECRET}"},
     },
