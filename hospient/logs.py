@@ -5,6 +5,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from integrations.security.kept import mask_shapes
 from integrations.security.redaction import redact, redact_text
 from integrations.transport import correlation
 
@@ -30,7 +31,8 @@ class RedactingFormatter(JsonFormatter):
         for name, value in log_data.items():
             if name in ("exc_info", "stack_info", "exc_text") and value:
                 text = value if isinstance(value, str) else "\n".join(map(str, value))
-                shown[name] = "\n".join(map(redact_text, text[-MAX_TEXT:].splitlines()))
+                lines = mask_shapes(text)[-MAX_TEXT:].splitlines()  # a key has several lines, all else one
+                shown[name] = "\n".join(map(redact_text, lines))
             elif name in ("asctime", "levelname", "name", "message", "correlation_id"):
                 shown[name] = value  # the filter's
             else:

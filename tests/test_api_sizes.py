@@ -90,9 +90,23 @@ def test_process_logs_pass_redaction() -> None:
         logger.exception(
             "it failed: %s", marks, extra={"password": "marked-four", "detail": {"client_secret": "marked-five", "url": marks}}
         )
-    logger.error("later", extra={"note": marks}, stack_info=True)
+    try:
+        raise ValueError("-----BEGIN RSA PRIVATE KEY-----\nmarked-six\nmarked-seven\n-----END RSA PRIVATE KEY-----") from KeyError(marks)
+    except ValueError:
+        logger.exception("a key")
+    logger.error("later", extra={"note": marks, "url": "amqp://user:marked-eight@broker:5672//"}, stack_info=True)
     assert "ValueError" in stream.getvalue()
-    for leak in ("marked-one", "marked-two", "marked-three", "marked-four", "marked-five", "1111 1111"):
+    for leak in (
+        "marked-one",
+        "marked-two",
+        "marked-three",
+        "marked-four",
+        "marked-five",
+        "marked-six",
+        "marked-seven",
+        "marked-eight",
+        "1111 1111",
+    ):
         assert leak not in stream.getvalue()
 
 

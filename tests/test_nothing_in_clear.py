@@ -56,13 +56,13 @@ MRZ = "P<UTOQUACKENBUSH<<ZEBULONIA<<<<<<<<<<<<<<<<<"
 SPACED = " ".join(CARD[at : at + 4] for at in range(0, 16, 4))
 FORBIDDEN = {
     "a card": re.compile(r"[^0-9…]{0,3}".join(CARD)),
-    "a card's code": re.compile(r"\b739\b"),
+    "a card's code": re.compile(r"(?<![\d.])9173(?!\d)"),
     "a track": re.compile(r"2712101000"),
     "a passport": re.compile(r"P<UTO"),
     "a secret": re.compile("|".join(map(re.escape, SECRETS))),
 }
 SHORT = f"card {SPACED}"
-LONG = f"pay by {SPACED}, cvv 739, {TRACK} and {MRZ}, key {LIVE_KEY}, Bearer {JWT}, at https://guest:{PASSWORD}@pay.example.com/x"
+LONG = f"pay by {SPACED}, cvv 9173, {TRACK} and {MRZ}, key {LIVE_KEY}, Bearer {JWT}, at https://guest:{PASSWORD}@pay.example.com/x"
 
 # --- what must ---------------------------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class Teller(GenericRestSimulator):
         self.refuses = False
         guest = {
             "first_name": "Zebulonia", "last_name": NAME, "phone": PHONE, "email": "zebulonia.quackenbush@example.com",
-            "preferences": {"pays": LONG, "cvv": "739", "card": {"number": int(CARD)}, "token": JWT, "loyalty_id": LIKE_A_CARD, "note": API_KEY},
+            "preferences": {"pays": LONG, "cvv": "9173", "card": {"number": int(CARD)}, "token": JWT, "loyalty_id": LIKE_A_CARD, "note": API_KEY},
         }  # fmt: skip
         self.add("guests", LIKE_A_CARD, guest)
         self.add(
@@ -106,12 +106,13 @@ class Teller(GenericRestSimulator):
             "Link": f'<https://x.example/?api_key={API_KEY}>; rel="x"',
         }
         if self.refuses:
+            name = NAME if NAME in request.body.decode() else "nobody"
             said = {
                 "code": f"refused {SHORT}",
-                "message": f"{LONG} of guest_name={NAME}, key {API_KEY}",
+                "message": f"{LONG} for {name}, key {API_KEY}",
                 "guest": {"name": f"Zebulonia {NAME}"},
                 "access_token": JWT,
-                "trace": [API_KEY, {"cvv": 739}],
+                "trace": [API_KEY, {"cvv": 9173}],
             }
             return SimResponse(status=422, json=said, headers=leaks)
         answer = super().handle(request)
@@ -235,14 +236,14 @@ EVENT = {
     "event_type": "guest_updated",
     "data": {
         "guest_id": LIKE_A_CARD, "first_name": "Zebulonia", "last_name": NAME, "phone": PHONE, "email": "z.quackenbush@example.com",
-        "notes": LONG, "card": {"number": SPACED, "cvv": "739"}, "fields": [{"name": "CVV", "value": "739"}], "track2": f";{CARD}=27121010000?",
+        "notes": LONG, "card": {"number": SPACED, "cvv": "9173"}, "fields": [{"name": "CVV", "value": "9173"}], "track2": f";{CARD}=27121010000?",
         "access_token": JWT, "password": PASSWORD, "credentials": {"api_key": LIVE_KEY}, "raw": json.dumps({"secret": PASSWORD, "pan": CARD}),
         "order": {"id": CHECK_ID, "sku": SKU, "barcode": BARCODE}, "preferences": {"pays": SHORT, "mrz": MRZ, "note": f"ours is {HOOK_SECRET}"},
     },
 }  # fmt: skip
 HEADERS = {
     "User-Agent": f"Desk/1 {SHORT} {LIVE_KEY}", "X-Request-Id": LIVE_KEY, "Authorization": f"Bearer {JWT}", "Cookie": f"session={PASSWORD}",
-    "X-Card": SPACED, "Proxy": f"http://proxy:{PASSWORD}@10.0.0.1", "Traceparent": JWT, "Forwarded": f"for={PASSWORD}",
+    "X-Webhook-Id": JWT, "X-Card": SPACED, "Proxy": f"http://proxy:{PASSWORD}@10.0.0.1", "Traceparent": JWT, "Forwarded": f"for={PASSWORD}",
 }  # fmt: skip
 
 
@@ -254,14 +255,15 @@ def by_webhook(world: World, door: LeanDoor) -> None:
                 {"event_type": f"odd {SHORT} {LIVE_KEY}", "data": {"note": LONG}},
                 {"event_type": "check_updated", "data": {"check_id": {"pan": CARD, "note": LONG}}},
             ):
-                text = json.dumps({**body, "event_id": f"event-{number}-{integration.pk}-{body['event_type'][:5]}"}).encode()
+                named = {"event_id": f"event-{number}-{integration.pk}"} if body is EVENT else {}  # the others have the header's
+                text = json.dumps({**body, **named}).encode()
                 for secret in (HOOK_SECRET, PASSWORD):
                     answer = knocked.post(f"/api/webhooks/{integration.pk}?token={JWT}", text, {**signed(text, secret), **HEADERS})
                     assert answer.status < 500
                     world.said.append(answer.body.decode())
                 knocked.post(f"/api/webhooks/{integration.pk}/{PASSWORD}", text, HEADERS)
         knocked.ingest.refusals.write()
-    assert WebhookEvent.objects.count() >= 8
+    assert WebhookEvent.objects.count() >= 6
     for integration in (world.guests, world.pms):
         inbox.drain(integration)
 

@@ -344,12 +344,12 @@ def _named(events: Sequence[InboundEvent], own_id: str = "") -> tuple[str, str, 
         ids = [event.event_id and f"{event.event_id} {event.event_type} {object_key_of(event)}" for event in events]
         event_id = own_id or (f"batch-{_digest(' '.join(ids))}" if ids and all(ids) else uuid.uuid4().hex)
         event_type, object_key = ", ".join(sorted({event.event_type for event in events})), ""
-    return fit(event_id, 192), keepable(event_type)[:120], fit(object_key, 240)
+    return _fit_id(event_id), _kept_type(event_type)[:120], fit(object_key, 240)
 
 
 def child_ids(batch_event_id: str, events: Sequence[InboundEvent]) -> list[str]:
     """Return the ids that the events of a batch are stored under."""
-    return [fit(event.event_id or f"{batch_event_id}#{number}", 192) for number, event in enumerate(events, 1)]
+    return [_fit_id(event.event_id or f"{batch_event_id}#{number}") for number, event in enumerate(events, 1)]
 
 
 def object_key_of(event: InboundEvent) -> str:
@@ -364,6 +364,13 @@ def fit(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 33]}~{_digest(text)}"
 
 
+def _fit_id(text: str) -> str:
+    """Shorten an event's id to its column. One that is a token is known by its digest."""
+    if len(text) > ID_CHARACTERS and (shown := mask_shapes(text)) != text:
+        text = f"{shown}~{_digest(text)}"
+    return fit(text, 192)
+
+
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -371,6 +378,9 @@ def _digest(text: str) -> str:
 _KEPT = frozenset(("content-type", "user-agent", "x-request-id", "x-correlation-id", "traceparent"))
 """Headers that are stored of any delivery, beside those its verifier lists. A server puts other things among them: of its environment,
 of its proxies."""
+ID_CHARACTERS = 36
+"""Of a UUID. What is longer may be a token."""
+_kept_type = lru_cache(maxsize=1024)(keepable)
 _redacted = lru_cache(maxsize=1024)(redact)
 """What a sender writes there is the same each time."""
 
@@ -380,7 +390,8 @@ def _kept(headers: Mapping[str, str], verifier: Verifier) -> dict[str, str]:
     kept = {name: _redacted(headers[name]) for name in _KEPT if name in headers}
     for name in verifier.keeps:
         if name in headers:
-            kept[name] = mask_shapes(headers[name])
+            value = headers[name]
+            kept[name] = mask_shapes(value) if len(value) > ID_CHARACTERS else value
     return kept
 
 

@@ -111,6 +111,27 @@ def redact(value: Any, secrets: Iterable[str] = (), *, max_items: int = 3, max_t
     return copy
 
 
+SHORTEST_NAME = 4
+"""A shorter one would be found in other words."""
+
+
+def personal_values(value: Any) -> tuple[str, ...]:
+    """Return the texts that say who a guest is, by their keys: a vendor may repeat them in a sentence, where nothing tells them apart."""
+    if isinstance(value, list | tuple):
+        return tuple(text for item in value for text in personal_values(item))
+    if not isinstance(value, Mapping):
+        return ()
+    is_person = any(kind_of(str(name)).is_personal for name in value)
+    found: list[str] = []
+    for name, item in value.items():
+        kind = kind_of(str(name))
+        if isinstance(item, str) and (kind.is_personal or (kind.is_name and is_person)):
+            found += [word for word in (item, *item.split()) if len(word) >= SHORTEST_NAME and not word.isdigit()]
+        else:
+            found += personal_values(item)
+    return tuple(found)
+
+
 _NUMBERS = (int, float, Decimal)
 _LISTS = (list, tuple, set, frozenset)
 

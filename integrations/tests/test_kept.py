@@ -1,15 +1,24 @@
 """What is stored of what comes in, and what is shown of it: by key, by shape, by known value, from the vendors' own declarations."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from hotels.models import Hotel
+from integrations.exceptions import RequestRejected
+from integrations.models import IntegrationLog, IntegrationType, RejectedRecord
+from integrations.records import MenuItem, Page, Rejected
 from integrations.security.cards import REDACTED
 from integrations.security.kept import keepable, keepable_json, known_secrets, mask_shapes
 from integrations.security.keys import kind_of
-from integrations.security.redaction import redact, redact_text, redact_url
-from integrations.services import registry
+from integrations.security.redaction import personal_values, redact, redact_text, redact_url
+from integrations.services import registry, service_for
+from integrations.services.base import ConnectionReport
+from integrations.tests.conftest import Connect
+from integrations.tests.feed import Feed
+from integrations.tests.stub import StubProvider
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVPmB92K27uhbUJU1p1r"
 ID = "4111111111111111"
@@ -65,6 +74,19 @@ def test_what_vendors_call_a_guests_name_is_shown_in_no_log(value: Any) -> None:
     assert "Lovelace" not in str(redact(value))
 
 
+def test_what_a_call_says_of_a_guest_is_known_when_the_answer_repeats_it() -> None:
+    body = {
+        "guest": {"name": "Ada Lovelace", "email": "ada@example.com"},
+        "items": [{"name": "Soup of the day"}],
+        "guestName": "Bo Li-Zandt",
+        "city": 12,
+    }
+    found = personal_values(body)
+    assert {"Ada Lovelace", "Lovelace", "ada@example.com", "Li-Zandt"} <= set(found)
+    assert not {"Soup of the day", "Soup", "Ada", "Bo"} & set(found)
+    assert redact_text("Guest Lovelace has room 12 already", found) == "Guest [redacted] has room 12 already"
+
+
 def test_everyday_words_do_not_become_personal_because_a_hotel_maps_them() -> None:
     from integrations.security.keys import declare_personal
 
@@ -91,3 +113,63 @@ def test_a_log_shows_ids_as_they_are_and_hides_cards_under_any_other_key() -> No
 def test_shapes_take_their_length_and_change_nothing_twice(text: str) -> None:
     assert mask_shapes(mask_shapes(text)) == mask_shapes(text)
     assert redact_text(redact_text(text)) == redact_text(text)
+
+
+TOKEN = "stub-access-token-4711"
+SAID = f"the token {TOKEN} of anna@example.com, card 4556 7375 8689 9855"
+
+
+def test_what_a_provider_says_of_a_failure_is_redacted_where_it_leaves_it(connect: Connect, hotel: Hotel, stub: type[StubProvider]) -> None:
+    service = service_for(connect(hotel, IntegrationType.PMS))
+    error = RequestRejected(f"No: {SAID}.", hint=f"Look at {SAID}.")
+    stub.failures.update(send_request=error, test_connection=error, get_room_status=error, rooms=error)
+    operation = service.send_request({"message": "Towels?"}, idempotency_key="k")
+    outcome = service.test_connection()
+    with pytest.raises(RequestRejected) as asked:
+        service.get_room_status()
+    run = service.sync("rooms")
+    service.integration.refresh_from_db()
+    for text in (
+        operation.error_message, operation.hint, outcome.message, outcome.hint, str(asked.value), run.error_message, run.hint,
+        service.integration.last_error, *IntegrationLog.objects.values_list("error_message", flat=True),
+    ):  # fmt: skip
+        assert not re.search(f"{TOKEN}|anna@|8689", text)
+    assert operation.error_message == "No: the token [redacted] of [redacted], card 455673…9855."
+
+
+def test_an_answer_is_kept_without_what_is_not(connect: Connect, hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"reference": "4111111111111111", "token": "abc", "note": "card 4556 7375 8689 9855", "warnings": []}
+    monkeypatch.setattr(StubProvider, "send_request", lambda self, payload, key: told)
+    operation = service_for(connect(hotel, IntegrationType.PMS)).send_request({"message": "Towels?"}, idempotency_key="k")
+    assert operation.vendor_reference == "4111111111111111"
+    assert operation.answer == told | {"token": REDACTED, "note": "card 455673…9855"}
+
+
+def test_what_a_connection_test_found_shows_no_secret(connect: Connect, hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = ConnectionReport(
+        summary=f"Signed in with {TOKEN}.",
+        details={"used": TOKEN, "session_token": "abc", "location": "L7", "pays": "card 4556 7375 8689 9855"},
+    )
+    monkeypatch.setattr(StubProvider, "test_connection", lambda self: report)
+    outcome = service_for(connect(hotel)).test_connection()
+    assert outcome.message == "Signed in with [redacted]."
+    assert outcome.details == {"used": REDACTED, "session_token": REDACTED, "location": "L7", "pays": "card 455673…9855"}
+    assert TOKEN not in str(list(IntegrationLog.objects.values()))
+
+
+def test_a_rejected_row_and_its_reason_are_redacted(connect: Connect, hotel: Hotel) -> None:
+    page = Page(
+        records=[],
+        rejected=[
+            Rejected(
+                record_type="menu_item",
+                external_id="4111111111111111",
+                reason=f"price: {SAID}",
+                payload={"note": SAID, "pan": "4556737586899855"},
+            )
+        ],
+    )
+    Feed(connect(hotel)).run(page, types=(MenuItem,))
+    row = RejectedRecord.objects.get()
+    assert row.external_id == "4111111111111111"
+    assert not re.search("anna@|8689|86899855", row.reason + json.dumps(row.payload))

@@ -28,7 +28,7 @@ from integrations.exceptions import (
     UnexpectedResponse,
 )
 from integrations.security.egress import Egress
-from integrations.security.redaction import mask_headers, redact, redact_url
+from integrations.security.redaction import mask_headers, personal_values, redact, redact_url
 from integrations.transport import correlation
 from integrations.transport.auth import Auth, check_header
 from integrations.transport.breaker import Breaker
@@ -348,7 +348,7 @@ class Client:
             operation=call.name,
             correlation_id=correlation.current(),
             is_safe=call.is_safe,
-            secrets=self.secrets,
+            secrets=self.secrets + personal_values(call.shown),
             host=host,
         )
 
@@ -359,7 +359,7 @@ class Client:
             self._breaker.failure()
         elif self._breaker and not isinstance(error, EgressBlocked):
             self._breaker.success()
-        secrets = self.secrets
+        secrets = self.secrets + (personal_values(call.shown) if error else ())
         url = redact_url(attempt.url, secrets)
         sent = {
             "method": call.method,
