@@ -234,6 +234,31 @@ def test_a_backoff_doubles_and_ends(monkeypatch: pytest.MonkeyPatch, attempts: i
     assert asked == [(1, ceiling)]
 
 
+def test_what_a_vendor_said_of_a_rejected_record_is_shown_as_it_was_said() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "<odd>"
+
+    said = {
+        "price": Decimal("1.50"),
+        "day": TODAY,
+        "at": NOON,
+        7: (1, [2.5, None]),
+        "is_open": True,
+        "odd": Odd(),
+        "name_of_dish": "Omelette",
+    }
+    assert health.shown(said) == {
+        "price": "1.50",
+        "day": "2026-06-09",
+        "at": "2026-06-09 12:00:00+00:00",
+        "7": [1, [2.5, None]],
+        "is_open": True,
+        "odd": "<odd>",
+        "name_of_dish": "Omelette",
+    }
+
+
 SEALED = [
     pytest.param(model, field.attname, id=f"{model.__name__} {field.attname}")
     for model in apps.get_models()

@@ -24,7 +24,15 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outbox": (("integrations/outbox/*.py",), (f"{A}outbox.py", f"{A}retries.py", f"{A}api_actions.py", f"{A}background.py")),
     "sync": (
         ("integrations/sync/*.py",),
-        (f"{A}sync.py", f"{A}boundaries.py", f"{A}sync_corners.py", f"{A}differences.py", f"{A}who_is_who.py", f"{A}background.py"),
+        (
+            f"{A}sync.py",
+            f"{A}boundaries.py",
+            f"{A}sync_corners.py",
+            f"{A}differences.py",
+            f"{A}who_is_who.py",
+            f"{A}cards.py",
+            f"{A}background.py",
+        ),
     ),
     "webhooks": (
         ("webhooks/*.py",),
@@ -64,17 +72,20 @@ class Tally:
             print(f"not noticed: {mistake}", flush=True)
 
 
+def files_of(area: str) -> list[Path]:
+    return [file for pattern in AREAS[area][0] for file in sorted(ROOT.glob(pattern))]
+
+
 def look_at(area: str, changed: set[Path] | None, asked: argparse.Namespace, until: float) -> None:
     """Look at one area's mistakes, and print what came of it. Ends with 1 where nothing can be said."""
-    patterns, tests = AREAS[area]
-    files = [file for pattern in patterns for file in sorted(ROOT.glob(pattern)) if changed is None or file in changed]
+    files = [file for file in files_of(area) if changed is None or file in changed]
     found = [(file, *mistake) for file in files for mistake in mistakes(file)]
     # In a random order: a run that ends early has looked everywhere.
     chosen = random.Random(asked.seed).sample(found, min(len(found), asked.sample or len(found)))
     tally = Tally()
     made: Iterator[Mistake] = filter(None, (make(*mistake) for mistake in chosen))
     options = ("-n0", "-s", "-qq", "--no-header", "-p", "no:cacheprovider")
-    if chosen and time.monotonic() < until and pytest.main([*options, *tests], plugins=[Lane(files, made, until, tally.found)]):
+    if chosen and time.monotonic() < until and pytest.main([*options, *AREAS[area][1]], plugins=[Lane(files, made, until, tally.found)]):
         sys.exit(f"{area}: nothing can be said")
     print(f"{area}: {tally.noticed} of {tally.tried} noticed, {len(chosen) - tally.tried} not reached, {len(found)} there are", flush=True)
 
@@ -93,9 +104,12 @@ def main() -> int:
         listed = subprocess.run(["git", "diff", "--name-only", asked.changed], cwd=ROOT, capture_output=True, text=True, check=True)
         changed = {ROOT / name for name in listed.stdout.split()}
     code = 0
-    for area in asked.area or AREAS:
+    areas = [area for area in asked.area or AREAS if changed is None or changed.intersection(files_of(area))]
+    for number, area in enumerate(areas):
+        now = time.monotonic()
+        ends = now + (until - now) / (len(areas) - number)  # each gets its share of what is left
         # A process for each: pytest and Django are set up once in a life.
-        process = multiprocessing.get_context("fork").Process(target=look_at, args=(area, changed, asked, until))
+        process = multiprocessing.get_context("fork").Process(target=look_at, args=(area, changed, asked, ends))
         process.start()
         process.join()
         code = code or process.exitcode or 0
