@@ -1,7 +1,8 @@
-"""The engines a worker can run on. Each takes jobs from its queue and works them on threads of this process.
+"""The engines a worker can be woken by. Each takes tasks from its queue and calls them on a thread of this process; they take no time, for
+the work itself is done in the process's lanes.
 
-Which one is one setting, TASKS_BACKEND; the rest of Hospient knows of no engine. An engine may deliver a job twice and may lose one: rows,
-leases and the tick put that right. It only has to begin nothing once `integrations.tasks.stopping` is set. `manage.py worker` calls it.
+Which one is one setting, TASKS_BACKEND; the rest of Hospient knows of no engine. An engine may deliver a task twice and may lose one: the
+next tick wakes again. It only has to begin nothing once `integrations.lanes.stopping` is set. `manage.py worker` calls it.
 """
 
 import logging
@@ -9,21 +10,20 @@ import os
 import threading
 import time
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import close_old_connections
 from django.utils import timezone
+from django_tasks.signals import task_enqueued
 
-from integrations.tasks import stopping
+from integrations.lanes import stopping
 
 logger = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    def __init__(self, threads: int) -> None: ...
-
     def start(self) -> None: ...
 
     def recover(self) -> None:
@@ -33,50 +33,55 @@ class Engine(Protocol):
         """Wait until what is in hand is finished or handed back; say whether it was."""
 
 
-def chosen(threads: int) -> Engine:
+def chosen() -> Engine:
     """Return the engine of the backend that the settings name."""
     backend = settings.TASKS["default"]["BACKEND"]
     if backend not in ENGINES:
         raise ImproperlyConfigured(f"No worker can run on TASKS_BACKEND={backend}. Use one of: {', '.join(ENGINES)}.")
-    return ENGINES[backend](threads)
+    return ENGINES[backend]()
 
 
 class DatabaseEngine:
     """django-tasks-db: the queue is a table, so that no other program is needed."""
 
-    POLL_SECONDS = 0.5
+    POLL_SECONDS = 5.0
+    """How often the table is asked for what another process left there; what this one put there is seen at once."""
     LEASE = timedelta(seconds=60)
-    """A job that runs for longer belongs to a dead worker, or its row's own lease protects it from a second one."""
+    """A task that runs for longer belongs to a dead worker."""
     RECOVER_SECONDS = 5
     KEEP = timedelta(hours=1)
-    """How long finished jobs can be looked at."""
+    """How long finished tasks can be looked at."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(threads)]
+    def __init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._enqueued = threading.Event()
         self._recovered_at = 0.0
+        task_enqueued.connect(self._notice)
+
+    def _notice(self, **_: Any) -> None:
+        self._enqueued.set()
 
     def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
+        self._thread.start()
 
     def join(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        for thread in self.threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self.threads)
+        self._enqueued.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
-    def _work(self, number: int) -> None:
+    def _work(self) -> None:
         while not stopping.is_set():
+            self._enqueued.clear()
             try:
-                found = self._work_one(number)
+                found = self._work_one()
             except Exception:  # the database may be restarting
                 logger.exception("engine_failed")
                 found = False
             close_old_connections()
             if not found:
-                stopping.wait(self.POLL_SECONDS)
+                self._enqueued.wait(self.POLL_SECONDS)
 
-    def _work_one(self, number: int) -> bool:
+    def _work_one(self) -> bool:
         from django_tasks_db.management.commands.db_worker import Worker
         from django_tasks_db.models import DBTaskResult
 
@@ -90,7 +95,7 @@ class DatabaseEngine:
             backend_name="default",
             startup_delay=False,
             max_tasks=1,  # it does not know that it shall stop
-            worker_id=f"{os.uname().nodename}-{os.getpid()}-{number}",
+            worker_id=f"{os.uname().nodename}-{os.getpid()}",
             excluded_queue_names=[],
         ).run()
         return True
@@ -110,20 +115,18 @@ class DatabaseEngine:
 class CeleryEngine:
     """Celery's own worker, for many machines: the queue is RabbitMQ or Redis.
 
-    It runs in this process and on threads, not on forked processes. A job waits for vendors most of its time, so that threads are enough; more
-    cores are used by more workers. And all of a worker has one fate: killed, its jobs end with it, while a forked child outlives its killed
-    parent and goes on with a job that others take for abandoned; asked to stop, every job sees `stopping` and hands back what it has.
+    It runs in this process and on threads, not on forked processes: what it wakes are this process's lanes, and all of a worker has one fate.
     """
 
     LOOK_SECONDS = 0.5
+    THREADS = 8
+    """As many messages are fetched before one has to be acknowledged, which Celery may only notice half a second later."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self) -> None:
         from hospient.celery import app
 
         # Gossip, mingle and heartbeats are for Celery's own monitoring; without them the one queue of jobs is all that the broker holds.
-        self._worker = app.WorkController(
-            pool="threads", concurrency=threads, without_gossip=True, without_mingle=True, without_heartbeat=True
-        )
+        self._worker = app.WorkController(pool="threads", concurrency=1, without_gossip=True, without_mingle=True, without_heartbeat=True)
         self._worker.timer.call_repeatedly(self.LOOK_SECONDS, self._look)
         self._thread = threading.Thread(target=self._work, daemon=True)
 

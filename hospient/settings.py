@@ -122,7 +122,9 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
 elif not TESTING:
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL", 10)}
+    # A connection that a restart of the server ended is found when it is taken from the pool, not by whoever works with it.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": env.int("DATABASE_POOL", 20)}
 # A pooler in transaction mode gives the next statement another connection, which knows nothing of a cursor. Prepared statements are off
 # for the same reason, by Django's own default.
 DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True

@@ -65,7 +65,7 @@ def ask(opera, client, caller) -> Callable[[str, Integration, date, date], tuple
             answer = caller(Role.MANAGER, integration.hotel).post(f"/api/integrations/{integration.pk}/sync", body)
             assert answer.status_code == 202, answer.json()
             assert (answer.json()["since"], answer.json()["until"]) == (str(first), str(last))
-            run_sync.call(answer.json()["id"])
+            run_sync(answer.json()["id"])
         else:
             manager = caller(Role.MANAGER, integration.hotel).user
             manager.is_staff = True
@@ -73,7 +73,7 @@ def ask(opera, client, caller) -> Callable[[str, Integration, date, date], tuple
             client.force_login(manager)
             address = f"/admin/integrations/integration/{integration.pk}/sync/"
             client.post(address, {"stream": "reservations", "since": str(first), "until": str(last)})
-            run_sync.call(SyncRun.objects.latest("pk").pk)
+            run_sync(SyncRun.objects.latest("pk").pk)
         asked = opera.simulator.days
         for (_, end), (start, _) in pairwise(asked):
             assert date.fromisoformat(start) - date.fromisoformat(end) == timedelta(days=1), "slices meet without a gap"

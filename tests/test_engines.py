@@ -38,7 +38,7 @@ def nothing_done() -> None:
 def test_a_backend_without_an_engine_is_refused_by_name(settings: Any) -> None:
     settings.TASKS = {"default": {"BACKEND": "django_tasks.backends.immediate.ImmediateBackend"}}
     with pytest.raises(ImproperlyConfigured, match="ImmediateBackend"):
-        engines.chosen(1)
+        engines.chosen()
 
 
 def test_celery_is_not_imported_unless_it_is_chosen() -> None:
@@ -58,7 +58,7 @@ class TestDatabaseEngine:
         backend = DatabaseBackend("default", {"QUEUES": []})
         backend.enqueue(fail, (), {})
         backend.enqueue(note, (7,), {"times": 2})
-        engine = engines.DatabaseEngine(2)
+        engine = engines.DatabaseEngine()
         engine.start()
         for _ in range(250):
             if DBTaskResult.objects.finished().count() == 2:
@@ -69,10 +69,24 @@ class TestDatabaseEngine:
         assert done == [((7,), {"times": 2})]
         assert sorted(DBTaskResult.objects.values_list("status", flat=True)) == ["FAILED", "SUCCESSFUL"]
 
+    def test_what_this_process_enqueues_is_worked_at_once(self, stopping: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(engines.DatabaseEngine, "POLL_SECONDS", 60)
+        engine = engines.DatabaseEngine()
+        engine.start()
+        stopping.wait(0.1)
+        DatabaseBackend("default", {"QUEUES": []}).enqueue(note, (7,), {})
+        for _ in range(250):
+            if done:
+                break
+            stopping.wait(0.02)
+        stopping.set()
+        assert engine.join(5)
+        assert done == [((7,), {})]
+
     def test_nothing_is_begun_once_the_worker_shall_stop(self, stopping: threading.Event) -> None:
         DatabaseBackend("default", {"QUEUES": []}).enqueue(note, (7,), {})
         stopping.set()
-        engine = engines.DatabaseEngine(2)
+        engine = engines.DatabaseEngine()
         engine.start()
         assert engine.join(5)
         assert done == []
@@ -81,7 +95,7 @@ class TestDatabaseEngine:
     def test_what_a_dead_worker_had_in_hand_is_put_back(self) -> None:
         DatabaseBackend("default", {"QUEUES": []}).enqueue(note, (7,), {})
         DBTaskResult.objects.update(status="RUNNING", started_at="2026-01-01T00:00:00Z")
-        engines.DatabaseEngine(1).recover()
+        engines.DatabaseEngine().recover()
         assert DBTaskResult.objects.ready().count() == 1
 
 

@@ -6,22 +6,21 @@ with backoff, what fails for good is parked as dead with its reason, and anythin
 
 import json
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import uniform
 from typing import Any
 
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Length
 from django.utils import timezone
 
+from integrations import leases
 from integrations.exceptions import CircuitOpen, HospientError, RateLimited
 from integrations.models import Direction, Integration, IntegrationLog, IntegrationStatus, LogStatus, OperationType
 from integrations.security.kept import keepable_json
@@ -38,8 +37,6 @@ from webhooks.verifiers import POLLING
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=60)
-"""How long an event stays with a worker that no longer gives a sign of life."""
 MAX_ATTEMPTS = 5
 DELAYS = (5, 30, 180, 1080)
 """Seconds after the first, second ... attempt: an event that fails for its own reasons is parked after some twenty minutes."""
@@ -87,19 +84,33 @@ def due(now: datetime) -> QuerySet[WebhookEvent]:
     return WebhookEvent.objects.filter(Q(next_attempt_at=None) | Q(next_attempt_at__lte=now), status=EventStatus.PENDING)
 
 
-def work_due(now: datetime | None = None) -> list[int]:
-    """Return the ids of the active integrations that have events to work, or a vendor to poll."""
+def is_due() -> bool:
+    """Say whether any active integration has something to work, or a vendor to poll."""
+    now = timezone.now()
+    recover(now)
+    inactive = Integration.objects.filter(status=IntegrationStatus.INACTIVE)
+    return due(now).exclude(integration__in=inactive).order_by().exists() or bool(_to_poll())
+
+
+def work_due(now: datetime | None = None) -> QuerySet[Integration]:
+    """Return the active integrations that have events to work, or a vendor to poll."""
     now = now or timezone.now()
     recover(now)
-    active = Integration.objects.exclude(status=IntegrationStatus.INACTIVE).order_by("pk")
-    waiting = active.filter(Exists(due(now).filter(integration=OuterRef("pk")).order_by())).values_list("pk", flat=True)
-    polled = active.filter(provider__in=polled_providers()).values_list("pk", flat=True)
-    return sorted({*waiting, *(pk for pk in polled if cache.get(_poll_key(pk)) is None)})
+    waiting = Exists(due(now).filter(integration=OuterRef("pk")).order_by())
+    return Integration.objects.exclude(status=IntegrationStatus.INACTIVE).filter(Q(waiting) | Q(pk__in=_to_poll()))
+
+
+def _to_poll() -> list[int]:
+    polled = Integration.objects.exclude(status=IntegrationStatus.INACTIVE).filter(provider__in=polled_providers())
+    keys = {_poll_key(pk): pk for pk in polled.order_by().values_list("pk", flat=True)}
+    return [pk for key, pk in keys.items() if key not in cache.get_many(keys)] if keys else []
 
 
 def recover(now: datetime) -> int:
     """Take back what dead workers held. An event that has cost several workers their life is parked."""
     lapsed = WebhookEvent.objects.filter(status=EventStatus.PROCESSING, lease_until__lt=now)
+    if not lapsed.order_by().exists():
+        return 0
     common = {"lease_owner": None, "lease_until": None, "error_code": WORKER_LOST}
     dead = lapsed.filter(attempts__gte=MAX_ATTEMPTS).update(
         status=EventStatus.DEAD,
@@ -136,7 +147,11 @@ def claim(integration: Integration, owner: uuid.UUID, now: datetime) -> list[Web
             heads = [head for head in heads if head[2] != WORKER_LOST]
             chosen = _within_memory([*((pk, size) for pk, _, _, size in heads), *_followers(integration, heads, now)])
         WebhookEvent.objects.filter(pk__in=chosen).update(
-            status=EventStatus.PROCESSING, attempts=F("attempts") + 1, lease_owner=owner, lease_until=now + LEASE, next_attempt_at=None
+            status=EventStatus.PROCESSING,
+            attempts=F("attempts") + 1,
+            lease_owner=owner,
+            lease_until=now + leases.LEASE,
+            next_attempt_at=None,
         )
     return list(WebhookEvent.objects.filter(pk__in=chosen).order_by("id"))
 
@@ -170,23 +185,12 @@ def _within_memory(sizes: Sequence[tuple[int, int]]) -> list[int]:
     return chosen
 
 
-@contextmanager
-def leased(owner: uuid.UUID) -> Iterator[None]:
-    """Keep the lease of what `owner` holds alive while it is worked."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(LEASE.total_seconds() / 3):
-            WebhookEvent.objects.filter(lease_owner=owner).update(lease_until=timezone.now() + LEASE)
-        connection.close()
-
-    thread = threading.Thread(target=beat, name="inbox-lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def hand_back(events: QuerySet[WebhookEvent]) -> None:
+    """Give events back that were in hand when the database was lost. One that has no attempt left is parked when its lease lapses."""
+    mine = events.filter(status=EventStatus.PROCESSING)
+    mine.filter(attempts__lt=MAX_ATTEMPTS).update(
+        status=EventStatus.PENDING, next_attempt_at=timezone.now(), lease_owner=None, lease_until=None
+    )
 
 
 # --- working -------------------------------------------------------------------------------------------------------------------
@@ -201,7 +205,7 @@ def drain(integration: Integration, *, should_stop: Callable[[], bool] = lambda:
         if not rows:
             break
         started = time.monotonic()
-        with leased(owner):
+        with leases.held(WebhookEvent, owner, give_back=hand_back):
             results = effects.work(integration, rows)
             worked = settle(integration, owner, rows, results, took=time.monotonic() - started)
         tally.add(worked)

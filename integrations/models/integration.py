@@ -34,6 +34,8 @@ class Integration(models.Model):
     environment = models.CharField(max_length=20, default="production")
     status = models.CharField(max_length=12, choices=IntegrationStatus, default=IntegrationStatus.ACTIVE)
     config = models.JSONField(default=dict, blank=True)
+    host = models.CharField(max_length=260, blank=True, editable=False)
+    """Host and port of its vendor's address, which it may share with other integrations. Noted when it is stored and whenever it changes."""
     credentials = SealedJSONField()
     credentials_set_at = models.DateTimeField(null=True, editable=False)
     webhook_url = models.URLField(

@@ -14,12 +14,14 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from integrations import leases
 from integrations.exceptions import CircuitOpen, HospientError, ProviderError, RateLimited
 from integrations.models import Integration, IntegrationStatus, Operation, OperationStatus
 from integrations.security.kept import keepable
 from integrations.sync import health
 
 LEASE = timedelta(seconds=60)
+"""Longer than a call takes: what a killed worker sent may still be on its way, and a look-up before that would find nothing."""
 UNTRIED = (CircuitOpen, RateLimited)
 """Nothing reached the vendor's system, so no attempt is counted: one that is down for a day costs no operation."""
 MAX_ATTEMPTS = 8
@@ -109,14 +111,11 @@ class Delivery:
             self.operation.refresh_from_db()
         return bool(claimed)
 
-    def keep_alive(self) -> None:
-        """Prolong the lease: one operation may take several slow calls."""
-        Operation.objects.filter(pk=self.operation.pk, lease_owner=self.owner).update(lease_until=timezone.now() + LEASE)
-
     def attempt(self, target: Target) -> Operation:
         """Do it, and write down what came of it. Call only after `claim` said yes. A worker that has lost its turn does nothing more."""
         try:
-            return self._attempt(target)
+            with leases.held(Operation, self.owner, give_back=hand_back, lease=LEASE):
+                return self._attempt(target)
         except LeaseLost:
             self.operation.refresh_from_db()
             return self.operation
@@ -131,7 +130,7 @@ class Delivery:
                 return operation
             answer = self._resolve(target, key, before) if before else None
             if answer is None and operation.status == OperationStatus.SENDING:
-                self._save(maybe_sent_at=timezone.now(), lease_until=timezone.now() + LEASE)
+                self._save(maybe_sent_at=timezone.now())
                 answer = target.send(operation.payload, key)
         except HospientError as error:
             return self._failed(error, before)
@@ -227,6 +226,14 @@ class Delivery:
             raise LeaseLost()
         for name, value in changes.items():
             setattr(self.operation, name, value)
+
+
+def hand_back(operations: QuerySet[Operation]) -> None:
+    """Give operations back that were in hand when the database was lost. What may have been sent keeps that doubt."""
+    free = {"next_attempt_at": timezone.now(), "lease_owner": None, "lease_until": None}
+    in_hand = operations.filter(status=OperationStatus.SENDING)
+    in_hand.filter(maybe_sent_at__isnull=True).update(status=OperationStatus.PENDING, **free)
+    in_hand.update(status=OperationStatus.UNKNOWN, **free)
 
 
 def park(operation: Operation, error: HospientError) -> None:

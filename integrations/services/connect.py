@@ -19,7 +19,7 @@ from integrations.services.inputs import field_errors
 from integrations.services.manifest import Manifest, ProviderFields, RateBudget
 from integrations.services.tokens import RowTokenStore
 from integrations.transport.auth import TokenStore
-from integrations.transport.breaker import Breaker
+from integrations.transport.breaker import INTEGRATIONS_TO_OPEN, Breaker
 from integrations.transport.budget import Budget
 from integrations.transport.client import Client, Exchange, Policy
 
@@ -31,8 +31,6 @@ class LogBook:
         self.integration_id = integration_id
         self.operation_type = operation_type
         self.pending: list[IntegrationLog] = []
-        self.after_call: Callable[[], None] = lambda: None
-        """Called after every call: whoever holds a lease prolongs it here."""
 
     def add(self, exchange: Exchange) -> None:
         self.pending.append(
@@ -52,7 +50,6 @@ class LogBook:
                 correlation_id=exchange.correlation_id,
             )
         )
-        self.after_call()
 
     def flush(self) -> None:
         """Write what was collected; for a connection that is not saved yet there is no row to write it for."""
@@ -96,6 +93,12 @@ def _named_by_hotel(config: ProviderFields) -> list[str]:
     return [theirs for table in tables for ours, theirs in table.items() if isinstance(theirs, str) and kind_of(ours).is_personal]
 
 
+def host_of(base_url: str) -> str:
+    """Return the host and port of an address, by which what many integrations share is counted."""
+    _, host, port = Egress.from_settings().origin(base_url)
+    return f"{host}:{port}"
+
+
 @contextmanager
 def connected(
     *,
@@ -107,6 +110,7 @@ def connected(
     tokens: TokenStore,
     log: LogBook,
     budget_owner: str,
+    on_host: Callable[[str], object] = lambda host: None,
 ) -> Iterator[Provider]:
     """Yield a provider that may be called, and write its log at the end. Raises InvalidInput, DecryptionFailed, EgressBlocked."""
     provider_class = registry.get(slug)
@@ -116,6 +120,8 @@ def connected(
     base_url = provider_class.base_url(environment, config_fields)
     egress = Egress.from_settings()
     egress.check_url(base_url)
+    host = host_of(base_url)
+    on_host(host)
     client = Client(
         provider=manifest.name,
         base_url=base_url,
@@ -123,7 +129,7 @@ def connected(
         errors=provider_class.errors,
         policy=Policy(total_seconds=settings.INTEGRATION_TIMEOUT / 1000, attempts=settings.INTEGRATION_RETRY_ATTEMPTS + 1),
         egress=egress,
-        breaker=Breaker(f"{manifest.slug}:{budget_owner}"),
+        breaker=Breaker(f"{manifest.slug}:{budget_owner}", wider=Breaker(f"host:{host}", failures_to_open=INTEGRATIONS_TO_OPEN)),
         budget=manifest.rate and _budget(manifest.rate, provider_class, config_fields, base_url, budget_owner),
         log=log.add,
         secrets=secrets_of(credential_fields),
@@ -148,6 +154,12 @@ def connected(
 @contextmanager
 def provider_for(integration: Integration, log: LogBook) -> Iterator[Provider]:
     """Yield the provider of a stored integration."""
+
+    def note(host: str) -> None:
+        if integration.host != host:
+            Integration.objects.filter(pk=integration.pk).update(host=host)
+            integration.host = host
+
     with connected(
         hotel=integration.hotel,
         slug=integration.provider,
@@ -157,6 +169,7 @@ def provider_for(integration: Integration, log: LogBook) -> Iterator[Provider]:
         tokens=RowTokenStore(integration.pk),
         log=log,
         budget_owner=str(integration.pk),
+        on_host=note,
     ) as provider:
         yield provider
 

@@ -208,7 +208,9 @@ class IntegrationService:
         Raises UnsupportedOperation and IntegrationInactive.
         """
         run, _ = self._open(stream, **options)
-        return self.execute(run, on_page=on_page)
+        self.execute(run, on_page=on_page)
+        self.integration.refresh_from_db()
+        return run
 
     def preview(self, stream: str, **options: Any) -> Counts:
         """Read a stream and say what a sync would do, page by page, storing nothing. Takes what `sync` takes."""
@@ -262,10 +264,8 @@ class IntegrationService:
                 yield from _in_words(getattr(provider, stream.name)(query))
 
         runner = Runner(run, stream, pages, flush_log=log.flush, on_page=on_page, stopping=stopping, keep_trying=keep_trying)
-        log.after_call = runner.keep_alive
         with correlation.bind(run.correlation_id):
             runner.execute()
-        self.integration.refresh_from_db()
         if run.error_code == ReauthorizationRequired.code:
             Integration.objects.filter(pk=self.integration.pk).update(next_sync_at=None)
         if run.status in (RunStatus.SUCCEEDED, RunStatus.PARTIAL):
@@ -380,7 +380,6 @@ class IntegrationService:
             operation.refresh_from_db()
             return operation
         log = LogBook(self.integration.pk, OperationType.API_CALL)
-        log.after_call = delivery.keep_alive
         with correlation.bind(operation.correlation_id):
             return delivery.attempt(_Target(self, operation, log))
 

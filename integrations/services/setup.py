@@ -23,7 +23,7 @@ from integrations.security.kept import keepable
 from integrations.security.keys import kind_of
 from integrations.services import registry, tokens
 from integrations.services.base import Provider
-from integrations.services.connect import LogBook, connected, read_fields, unused_config
+from integrations.services.connect import LogBook, connected, host_of, read_fields, unused_config
 from integrations.services.manifest import Manifest, ProviderFields
 from integrations.services.service import TestOutcome, run_test
 from integrations.sync import health, schedule
@@ -38,7 +38,7 @@ SECRET_CHARACTERS = 16
 """The least a webhook secret has that somebody gives us."""
 _TEXTS = {"provider_name": 120, "provider_version": 20}
 _WRITTEN = [
-    "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config", "webhook_url", "sync_settings",
+    "integration_type", "provider", "provider_name", "provider_version", "environment", "status", "config", "host", "webhook_url", "sync_settings",
     "next_sync_at", "test_due_at", "updated_at",
 ]  # fmt: skip
 
@@ -175,7 +175,7 @@ def _url(value: Any, errors: dict[str, str]) -> str:
 
 
 def _check_connection(integration: Integration, manifest: Manifest, credentials: Mapping[str, Any]) -> None:
-    """Refuse fields the provider cannot use, and an address that may not be called."""
+    """Refuse fields the provider cannot use, and an address that may not be called; note which host it is."""
     config, fields = read_fields(manifest, integration.config, credentials)
     for name in type(fields).model_fields:
         value = getattr(fields, name)
@@ -191,6 +191,7 @@ def _check_connection(integration: Integration, manifest: Manifest, credentials:
                 Egress.from_settings().check_url(address)
         except EgressBlocked as refusal:
             raise InvalidInput({name: str(refusal)}) from None
+    integration.host = host_of(addresses["config.base_url"])
 
 
 def _check_no_secret_in_config(manifest: Manifest, config: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ Renewing means calling the vendor, and no transaction may stay open for that lon
 conditional update decides who renews; everybody else waits for the new token to appear.
 """
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from integrations.exceptions import ProviderUnavailable
 from integrations.models import Integration
+from integrations.transport import places
 from integrations.transport.auth import Token
 
 LEASE = timedelta(seconds=60)
@@ -23,7 +23,7 @@ _LOOK_AGAIN_SECONDS = 0.1
 class RowTokenStore:
     """A `TokenStore` in the integration's row."""
 
-    def __init__(self, integration_id: int, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, integration_id: int, sleep: Callable[[float], None] = places.sleep) -> None:
         self.integration_id = integration_id
         self.sleep = sleep
 

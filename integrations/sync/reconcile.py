@@ -68,6 +68,8 @@ class Reconciler:
         for record in records:
             groups[record.record_type].append(keepable_record(record))
             ahead += record.updated_at is not None and record.updated_at > limit
+        if not groups:
+            return Counts()
         hold(self.integration, with_hotel=any(BINDINGS[record_type].match for record_type in groups))
         self.links.forget(MATCHED)  # a person may have split a guest since the last page
         ordered = {record_type: groups[record_type] for record_type in BINDINGS if record_type in groups}

@@ -1,7 +1,7 @@
 """Executes one sync run: claims it, stores page after page with its checkpoint, compares for deletions, and closes it truthfully.
 
-The run's row is the job. Whoever executes it holds a lease that every page prolongs; a worker that dies leaves a lease that lapses, and
-the next one goes on from the checkpoint. The cursor is written only when the run ended well. The provider is handed in.
+The run's row is the job. Whoever executes it holds a lease (`leases`); a worker that dies leaves one that lapses, and the next worker
+goes on from the checkpoint. The cursor is written only when the run ended well. The provider is handed in.
 """
 
 import threading
@@ -15,11 +15,12 @@ from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from hotels.models.guests import key_guests
+from integrations import leases
 from integrations.exceptions import CursorExpired, HospientError, ProviderError, RetryableProviderError, SyncInterrupted
 from integrations.models import (
     Direction,
@@ -44,12 +45,10 @@ from integrations.sync.known import Counts
 from integrations.sync.reconcile import Reconciler
 from integrations.sync.unfinished import unfinished
 
-LEASE = timedelta(seconds=60)
-"""How long a run stays with a worker that no longer gives a sign of life."""
 MAX_ATTEMPTS = 5
 """A run that is interrupted so often at one page ends as failed, be it by a vendor's trouble or by workers that died."""
-DATABASE_LOOKS, DATABASE_LOOK_SECONDS = 20, 0.5
-"""How often a run that lost the database looks whether it answers again, to be handed back at once and not when its lease lapses."""
+READ_BEGINS_WITHIN = timedelta(seconds=60)
+"""A read of single objects begins as soon as it is written down: one that has not was left by a process that died in between."""
 WORKER_LOST = "worker_lost"
 DROP_SHARE, DROP_MINIMUM = 0.3, 10
 """A comparison that would delete more than this share of a record type, and more than this many, waits for a person."""
@@ -114,12 +113,14 @@ class Runner:
         self._ahead = 0
         self._came: set[str] = set()
         """Ids that came, of those asked for by their ids."""
+        self._unsaved: dict[str, Any] = {}
 
     def execute(self) -> SyncRun:
         """Run to the end, or until interrupted. Returns the run in its new state; a run another worker holds is returned as it is."""
         if self._claim():
             try:
-                self._work()
+                with leases.held(SyncRun, self.owner, give_back=hand_back):
+                    self._work()
             except LeaseLost:
                 self.run.refresh_from_db()
         else:
@@ -131,7 +132,7 @@ class Runner:
             self._check_attempts()
             self._read()
             held_back = self._conclude()
-        except LeaseLost:
+        except (LeaseLost, *leases.DATABASE_LOST):
             raise
         except SyncInterrupted:
             self._hand_back(timezone.now())
@@ -142,8 +143,6 @@ class Runner:
                 self._fail(error)
         except HospientError as error:
             self._fail(error)
-        except (OperationalError, InterfaceError):  # the database's trouble, not the run's
-            self._hand_back_after_restart()
         except Exception:
             self._fail(
                 HospientError("Hospient itself failed while it synced.", hint="The server's log has the details.", code="internal_error")
@@ -160,13 +159,13 @@ class Runner:
         claimed = SyncRun.objects.filter(free, pk=self.run.pk).update(
             status=RunStatus.RUNNING,
             lease_owner=self.owner,
-            lease_until=now + LEASE,
+            lease_until=now + leases.LEASE,
             attempts=F("attempts") + 1,
             next_attempt_at=None,
             started_at=self.run.started_at or now,
         )
         if claimed:
-            self.run.refresh_from_db()
+            self.run.refresh_from_db(from_queryset=SyncRun.objects.select_related("integration__hotel"))
             Integration.objects.filter(pk=self.run.integration_id).update(sync_status=RunStatus.RUNNING)
         return bool(claimed)
 
@@ -182,15 +181,15 @@ class Runner:
 
     def _save(self, **changes: Any) -> None:
         """Write to the run if it is still ours. Raises LeaseLost."""
+        changes = self._unsaved | changes
         if not SyncRun.objects.filter(pk=self.run.pk, lease_owner=self.owner).update(**changes):
             raise LeaseLost()
+        self._unsaved = {}
+        self._note(**changes)
+
+    def _note(self, **changes: Any) -> None:
         for name, value in changes.items():
             setattr(self.run, name, value)
-
-    def keep_alive(self) -> None:
-        """Prolong the lease: called after every call to the vendor, because a page may need several slow ones."""
-        if self.run.lease_until and self.run.lease_until - timezone.now() < LEASE / 2:
-            self._save(lease_until=timezone.now() + LEASE)
 
     # --- pages -----------------------------------------------------------------------------------------------------------------
 
@@ -233,9 +232,13 @@ class Runner:
         pages = self.pages(query)
         try:
             for page, number in _together(pages):
-                with transaction.atomic():
-                    bulk.commit_lazily()
-                    self._store_page(reconciler, page, number)
+                if page.records or page.rejected or self.run.page_count:
+                    with transaction.atomic():
+                        bulk.commit_lazily()
+                        self._store_page(reconciler, page, number)
+                else:  # most runs find nothing new: what little there is to write goes with what comes next
+                    self._unsaved = self._place_after(page, number, reconciler.let_go)
+                    self._note(**self._unsaved)
                 self.on_page(self.run)
                 if self.stopping.is_set():
                     raise SyncInterrupted()
@@ -245,32 +248,37 @@ class Runner:
     def _store_page(self, reconciler: Reconciler, page: Page, number: int) -> None:
         counts = reconciler.store(page.records)
         run = self.run
-        before = run.checkpoint or {}
         self._ahead += counts.ahead
         self._reject(page, counts)
         self._save(
-            checkpoint={
-                "after": dict(page.checkpoint),
-                "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor),
-                "until": str(page.until) if page.until else before.get("until"),
-                "let_go": _with(before.get("let_go", {}), reconciler.let_go),
-            },
-            page_count=run.page_count + number,
-            total=page.total if page.total is not None else run.total,
+            **self._place_after(page, number, reconciler.let_go),
             created_count=run.created_count + counts.created,
             updated_count=run.updated_count + counts.updated,
             unchanged_count=run.unchanged_count + counts.unchanged,
             deleted_count=run.deleted_count + counts.deleted,
             rejected_count=run.rejected_count + len(counts.rejected) + len(page.rejected),
             conflict_count=run.conflict_count + counts.conflicts,
-            attempts=1,  # it got further: what counts is trouble that keeps it where it is
-            lease_until=timezone.now() + LEASE,
         )
         if self._watches or (run.mode == RunMode.FULL and self.stream.compares):
             self._remember(page)
         if run.mode == RunMode.REFRESH:
             self._note_came(page)
         self.flush_log()
+
+    def _place_after(self, page: Page, number: int, let_go: Mapping[str, set[str]]) -> dict[str, Any]:
+        run = self.run
+        before = run.checkpoint or {}
+        return {
+            "checkpoint": {
+                "after": dict(page.checkpoint),
+                "cursor": before.get("cursor") if page.cursor is None else dict(page.cursor),
+                "until": str(page.until) if page.until else before.get("until"),
+                "let_go": _with(before.get("let_go", {}), let_go),
+            },
+            "page_count": run.page_count + number,
+            "total": page.total if page.total is not None else run.total,
+            "attempts": 1,  # it got further: what counts is trouble that keeps it where it is
+        }
 
     def _reject(self, page: Page, counts: Counts) -> None:
         run = self.run
@@ -389,7 +397,7 @@ class Runner:
                 with transaction.atomic():
                     named = gone[start : start + _COMPARE_AT_ONCE]
                     deleted = reconciler.delete(record_type, named, untouched_since=self.run.started_at)
-                    self._save(deleted_count=self.run.deleted_count + deleted, attempts=1, lease_until=timezone.now() + LEASE)
+                    self._save(deleted_count=self.run.deleted_count + deleted, attempts=1)
         return "; ".join(waiting)
 
     def _still_missing(self, missing: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -443,16 +451,23 @@ class Runner:
         with transaction.atomic():
             cursor = (run.checkpoint or {}).get("cursor")
             if cursor is not None and run.mode in (RunMode.FULL, RunMode.INCREMENTAL):
-                StreamState.objects.update_or_create(integration_id=run.integration_id, stream=run.stream, defaults={"cursor": cursor})
+                self._keep_cursor(cursor, now)
+            if run.mode == RunMode.FULL:
+                SyncPage.objects.filter(run=run).delete()
             if run.mode == RunMode.FULL and self.stream.compares:
                 # Everything was listed: what was rejected before, and not again, came through or is gone.
                 earlier = RejectedRecord.objects.filter(integration_id=run.integration_id, stream=run.stream, resolved_at__isnull=True)
                 earlier.exclude(run=run).update(resolved_at=now)
-            SyncPage.objects.filter(run=run).delete()
             self._save(status=status, finished_at=now, lease_owner=None, lease_until=None, **error)
             self.flush_log()
             self._log(LogStatus.PARTIAL if status == RunStatus.PARTIAL else LogStatus.SUCCESS)
             health.succeeded(run.integration_id, sync_status=status, synced_at=now)
+
+    def _keep_cursor(self, cursor: Any, now: datetime) -> None:
+        run = self.run
+        state = StreamState.objects.filter(integration_id=run.integration_id, stream=run.stream)
+        if not state.update(cursor=cursor, updated_at=now):
+            StreamState.objects.create(integration_id=run.integration_id, stream=run.stream, cursor=cursor)
 
     def _fail(self, error: HospientError) -> None:
         with transaction.atomic():
@@ -482,18 +497,6 @@ class Runner:
             error_message=error.message if error else "",
         )
         self.flush_log()
-
-    def _hand_back_after_restart(self) -> None:
-        """Give the run back once the database answers again. Raises its error if it does not: then the lease lapses."""
-        for look in range(1, DATABASE_LOOKS + 1):
-            connection.close_if_unusable_or_obsolete()
-            try:
-                self._hand_back(timezone.now() + timedelta(seconds=1))
-            except (OperationalError, InterfaceError):
-                if look == DATABASE_LOOKS or self.stopping.wait(DATABASE_LOOK_SECONDS):
-                    raise
-            else:
-                return
 
     def _log(self, status: LogStatus, error: HospientError | None = None) -> None:
         run = self.run
@@ -553,6 +556,13 @@ def _with(before: Mapping[str, Sequence[str]], more: Mapping[str, set[str]]) -> 
     return {name: sorted({*before.get(name, ()), *more.get(name, ())})[:LET_GO_AT_MOST] for name in {*before, *more}}
 
 
+def hand_back(runs: QuerySet[SyncRun]) -> int:
+    """Give runs back to the queue with what they have stored: something came between that was not their fault."""
+    return runs.filter(status=RunStatus.RUNNING).update(
+        status=RunStatus.QUEUED, next_attempt_at=timezone.now(), lease_owner=None, lease_until=None
+    )
+
+
 def park(run: SyncRun, error: HospientError) -> None:
     """Close a run that cannot even be begun, because its stream or its vendor is no longer there."""
     now = timezone.now()
@@ -593,7 +603,7 @@ def due_runs(now: datetime | None = None) -> Any:
 def close_lost_reads() -> int:
     """Close the reads of single objects whose process died. What wanted them asks again by itself."""
     now = timezone.now()
-    lost = Q(status=RunStatus.RUNNING, lease_until__lt=now) | Q(status=RunStatus.QUEUED, created_at__lt=now - LEASE)
+    lost = Q(status=RunStatus.RUNNING, lease_until__lt=now) | Q(status=RunStatus.QUEUED, created_at__lt=now - READ_BEGINS_WITHIN)
     return SyncRun.objects.filter(lost, mode=RunMode.REFRESH).update(
         status=RunStatus.FAILED,
         finished_at=now,

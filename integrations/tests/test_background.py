@@ -1,20 +1,18 @@
 """Background work: whose turn it is, and that nothing is lost, doubled or blocked, whatever dies or refuses."""
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.cache import cache
-from django.db import InterfaceError, OperationalError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_tasks import default_task_backend
 
 from hotels.models import Hotel
-from integrations import tasks, turns
+from integrations import lanes, tasks
 from integrations.exceptions import AuthenticationFailed, HospientError, ReauthorizationRequired
+from integrations.lanes import LANES, Busy
 from integrations.models import Integration, Operation, RunMode, RunStatus, SyncRun, Trigger
 from integrations.services import service_for
 from integrations.sync import runner, schedule
@@ -22,121 +20,9 @@ from integrations.tests.conftest import Connect
 from integrations.tests.stub import StubProvider
 from tests.threads import at_once
 
-NOBODY: Counter[tuple[str, int]] = Counter()
-
-
-@pytest.fixture(autouse=True)
-def nothing_handed_out(db: None) -> Iterator[None]:
-    cache.clear()
-    default_task_backend.results.clear()
-    yield
-    cache.clear()
-
-
-def job(target: int, hotel_id: int = 1, **more: Any) -> turns.Job:
-    return turns.Job(tasks.run_sync, target, hotel_id, **more)
-
-
-def handed_out() -> list[int]:
-    """Return what the engine was given, and forget it."""
-    given = [result.args[0] for result in default_task_backend.results]
-    default_task_backend.results.clear()
-    return given
-
 
 def lapsed(**more: Any) -> dict[str, Any]:
     return {"lease_until": timezone.now() - timedelta(seconds=1), **more}
-
-
-class TestTurns:
-    def test_a_job_is_handed_out_once_while_it_is_in_hand(self) -> None:
-        for _ in range(3):
-            turns.hand_out([job(1)], NOBODY)
-        assert handed_out() == [1]
-
-    def test_a_job_that_ended_may_come_again(self) -> None:
-        turns.hand_out([job(1)], NOBODY)
-        with turns.taken(tasks.run_sync, 1):
-            turns.hand_out([job(1)], NOBODY)
-        turns.hand_out([job(1)], NOBODY)
-        assert handed_out() == [1, 1]
-
-    def test_a_job_that_failed_at_once_is_not_tried_in_a_circle(self) -> None:
-        turns.hand_out([job(1)], NOBODY)
-        with pytest.raises(RuntimeError), turns.taken(tasks.run_sync, 1):
-            raise RuntimeError
-        turns.hand_out([job(1)], NOBODY)
-        assert handed_out() == [1]
-
-    def test_a_hotel_with_much_to_do_leaves_room_for_another(self) -> None:
-        turns.hand_out([*(job(number) for number in range(500)), job(1000, hotel_id=2)], NOBODY)
-        given = handed_out()
-        assert 1000 in given
-        assert len(given) == turns.JOBS_PER_HOTEL + 1
-
-    def test_what_a_hotel_has_at_work_counts(self) -> None:
-        turns.hand_out([job(1), job(2, hotel_id=2)], Counter({job(1).share: turns.JOBS_PER_HOTEL}))
-        assert handed_out() == [2]
-
-    def test_the_hotel_with_the_least_in_hand_comes_first(self) -> None:
-        many = [job(number, hotel_id=number) for number in range(turns.WAITING * 2)]
-        turns.hand_out([*many, job(1000, hotel_id=1000)], Counter({one.share: 1 for one in many}))
-        assert 1000 in handed_out()
-
-    def test_the_engines_queue_is_kept_short(self) -> None:
-        many = [job(number, hotel_id=number) for number in range(100)]
-        turns.hand_out(many, NOBODY)
-        turns.hand_out(many, NOBODY)
-        given = handed_out()
-        assert len(given) == turns.WAITING
-        with turns.taken(tasks.run_sync, given[0]):
-            turns.hand_out(many, NOBODY)
-        assert len(handed_out()) == 1
-
-    def test_nobody_is_always_last(self) -> None:
-        many = [job(number, hotel_id=number) for number in range(turns.WAITING + 4)]
-        seen = set()
-        for _ in range(40):
-            turns.hand_out(many, NOBODY)
-            seen |= set(handed_out())
-            cache.clear()
-        assert len(seen) == len(many)
-
-    def test_what_the_engine_refuses_stays_due(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: Any) -> None:
-            raise ConnectionRefusedError
-
-        with monkeypatch.context() as broken:
-            broken.setattr(default_task_backend, "enqueue", refuse)
-            with pytest.raises(ConnectionRefusedError):
-                turns.hand_out([job(1)], NOBODY)
-        turns.hand_out([job(1)], NOBODY)
-        assert handed_out() == [1]
-
-    def test_suspects_are_worked_one_at_a_time(self) -> None:
-        suspects = [job(number, hotel_id=number, is_suspect=True) for number in range(5)]
-        turns.hand_out([*suspects, job(10, hotel_id=10)], NOBODY)
-        turns.hand_out(suspects, NOBODY)
-        assert len(handed_out()) == 2
-        cache.clear()
-        turns.hand_out(suspects, Counter({turns.SUSPECTS: 1}))
-        assert handed_out() == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_workers_ticking_at_once_hand_out_each_job_once() -> None:
-    jobs = [job(number, hotel_id=number) for number in range(8)]
-    given: list[int] = []
-
-    class Task:
-        name = tasks.run_sync.name
-        enqueue = staticmethod(given.append)
-
-    def tick() -> None:
-        turns.hand_out([turns.Job(Task, one.target, one.hotel_id) for one in jobs], NOBODY)  # type: ignore[arg-type]
-
-    assert at_once(6, tick) == []
-    assert sorted(given) == list(range(8))
 
 
 @pytest.fixture
@@ -144,25 +30,63 @@ def integration(connect: Connect, hotel: Hotel) -> Integration:
     return connect(hotel)
 
 
-def due() -> list[tuple[str, int, bool]]:
-    return [(one.task.name, one.target, one.is_suspect) for one in tasks.due_jobs()]
+def due(**busy: Any) -> list[tuple[str, int, bool]]:
+    """Return what the lanes find; what they say at a tick must agree with it."""
+    found = []
+    for name in ("runs", "outbox"):
+        jobs = list(LANES[name].find(Busy(**busy)))
+        assert busy or LANES[name].is_due() == bool(jobs)
+        found += [(name, job.target, job.is_suspect) for job in jobs]
+    return found
 
 
 class TestRuns:
     def test_a_run_that_is_due_is_executed_and_then_no_longer_due(self, integration: Integration) -> None:
         run, _ = service_for(integration).request_sync("menus")
-        assert due() == [("run_sync", run.pk, False)]
-        tasks.run_sync.call(run.pk)
+        assert due() == [("runs", run.pk, False)]
+        tasks.run_sync(run.pk)
         run.refresh_from_db()
         assert (run.status, due()) == ("succeeded", [])
 
-    def test_of_a_hotel_the_oldest_runs_are_due_first(self, integration: Integration) -> None:
+    def test_of_a_hotel_the_oldest_runs_are_due_first(self, integration: Integration, monkeypatch: pytest.MonkeyPatch) -> None:
         runs = [service_for(integration).request_sync(name)[0].pk for name in ("rooms", "menus", "guests", "categories")]
-        assert sorted(target for _, target, _ in due()) == runs[: turns.JOBS_PER_HOTEL]
+        monkeypatch.setattr(lanes, "HOTEL_JOBS", 2)
+        assert [target for _, target, _ in due()] == runs[:2]
+        assert [target for _, target, _ in due(targets=[runs[0]])] == runs[1:3]
+
+    def test_of_many_hotels_each_is_found_before_one_is_found_twice(
+        self, integration: Integration, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        many = [connect(integration.hotel) for _ in range(6)]
+        SyncRun.objects.bulk_create(SyncRun(integration=one, stream="menus") for one in many)
+        quiet = connect(Hotel.objects.create(name="Quiet"))
+        run = SyncRun.objects.create(integration=quiet, stream="menus")
+        monkeypatch.setattr(lanes, "LOOKED_AT", 2)
+        assert run.pk in [target for _, target, _ in due()]
+
+    def test_what_a_person_asked_for_comes_before_what_a_clock_did(self, integration: Integration, connect: Connect) -> None:
+        others = [connect(Hotel.objects.create(name=name, slug=name)) for name in "abcdef"]
+        SyncRun.objects.bulk_create(SyncRun(integration=one, stream="menus", trigger=Trigger.SCHEDULE) for one in others)
+        asked = SyncRun.objects.create(integration=integration, stream="menus", trigger=Trigger.API)
+        assert due()[0] == ("runs", asked.pk, False)
+
+    @pytest.mark.parametrize("name", ["hotels", "integrations", "hosts"])
+    def test_who_has_as_many_in_hand_as_may_be_is_not_found(
+        self, integration: Integration, connect: Connect, name: str, stub: type[StubProvider]
+    ) -> None:
+        other = connect(Hotel.objects.create(name="Other"))
+        Integration.objects.filter(pk=other.pk).update(host="elsewhere.example:443")
+        runs = SyncRun.objects.bulk_create(SyncRun(integration=one, stream="menus") for one in (integration, other))
+        for one in (integration, other):
+            Operation.objects.create(integration=one, name="post_charge", idempotency_key="k", next_attempt_at=timezone.now())
+        integration.refresh_from_db()
+        full = {"hotels": integration.hotel_id, "integrations": integration.pk, "hosts": integration.host}[name]
+        assert full
+        assert due(**{name: [full]}) == [("runs", runs[1].pk, False), ("outbox", other.pk, False)]
 
     def test_a_run_whose_vendor_no_longer_has_the_stream_is_closed(self, integration: Integration) -> None:
         run = SyncRun.objects.create(integration=integration, stream="spa_bookings")
-        tasks.run_sync.call(run.pk)
+        tasks.run_sync(run.pk)
         run.refresh_from_db()
         assert (run.status, run.error_code, due()) == ("failed", "unsupported_operation", [])
 
@@ -171,7 +95,7 @@ class TestRuns:
         for _ in range(runner.MAX_ATTEMPTS):
             runner.Runner(run, service_for(integration).stream("menus"), lambda query: iter(()))._claim()  # and here the worker died
             SyncRun.objects.update(**lapsed())
-        tasks.run_sync.call(run.pk)
+        tasks.run_sync(run.pk)
         run.refresh_from_db()
         assert (run.status, run.error_code, run.attempts) == ("failed", "worker_lost", runner.MAX_ATTEMPTS)
         assert stub.calls == []
@@ -180,11 +104,9 @@ class TestRuns:
 
     def test_a_run_that_was_in_hand_twice_when_a_worker_died_is_suspect(self, integration: Integration) -> None:
         run = SyncRun.objects.create(integration=integration, stream="menus", status=RunStatus.RUNNING, attempts=1, **lapsed())
-        assert due() == [("run_sync", run.pk, False)]
+        assert due() == [("runs", run.pk, False)]
         SyncRun.objects.update(attempts=2)
-        assert due() == [("run_sync", run.pk, True)]
-        SyncRun.objects.update(attempts=3, lease_until=timezone.now() + timedelta(seconds=60))
-        assert tasks.at_work() == {turns.SUSPECTS: 1, ("run_sync", integration.hotel_id): 1}
+        assert due() == [("runs", run.pk, True)]
 
     def test_a_read_of_single_objects_is_not_taken_up_by_another_but_closed(self, integration: Integration) -> None:
         common = {"integration": integration, "stream": "menus", "mode": RunMode.REFRESH, "trigger": Trigger.WEBHOOK}
@@ -197,31 +119,14 @@ class TestRuns:
         assert (lost.status, lost.error_code, under_way.status) == ("failed", "worker_lost", "running")
 
 
-class TestLostDatabase:
-    @pytest.mark.django_db(transaction=True)
-    @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-    def test_a_run_that_met_a_restart_is_handed_back(
-        self, integration: Integration, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-    ) -> None:
-        monkeypatch.setattr(runner, "DATABASE_LOOK_SECONDS", 0)
-        hand_back, looks = runner.Runner._hand_back, []
-
-        def lost(*_: Any) -> None:
-            raise error("server closed the connection unexpectedly")
-
-        def back_at_the_third_look(self: runner.Runner, *more: Any) -> None:
-            looks.append(1)
-            if len(looks) < 3:
-                lost()
-            hand_back(self, *more)
-
-        monkeypatch.setattr(runner.Runner, "_read", lost)
-        monkeypatch.setattr(runner.Runner, "_hand_back", back_at_the_third_look)
-        service = service_for(integration)
-        run, _ = service.request_sync(next(stream.name for stream in service.streams() if stream.scheduled))
-        service.execute(run)
-        run.refresh_from_db()
-        assert (run.status, run.error_code, run.lease_owner, len(looks)) == (RunStatus.QUEUED, "", None, 3)
+class TestHost:
+    def test_the_host_is_noted_when_an_integration_is_stored_and_when_it_turns_out_to_be_another(self, integration: Integration) -> None:
+        noted = integration.host
+        assert noted.partition(":")[2].isdecimal()
+        Integration.objects.update(host="")  # from before hosts were noted, or the vendor has moved
+        integration.refresh_from_db()
+        service_for(integration).sync("menus")
+        assert Integration.objects.get().host == noted
 
 
 class TestSchedule:
@@ -238,7 +143,7 @@ class TestSchedule:
             raise SystemExit
 
         with monkeypatch.context() as broken:
-            broken.setattr(schedule, "open_run", dies)
+            broken.setattr(schedule, "open_scheduled", dies)
             with pytest.raises(SystemExit):
                 tasks.schedule_due()
         before = overdue.next_sync_at
@@ -255,7 +160,7 @@ class TestSchedule:
     ) -> None:
         tasks.schedule_due()
         stub.failures["menus"] = error
-        tasks.run_sync.call(SyncRun.objects.get(stream="menus").pk)
+        tasks.run_sync(SyncRun.objects.get(stream="menus").pk)
         overdue.refresh_from_db()
         assert (overdue.next_sync_at is not None, overdue.status) == (stays, "error")
         SyncRun.objects.all().delete()
@@ -270,11 +175,58 @@ class TestSchedule:
         later.sync_settings = {"auto_sync": True}
         later.next_sync_at = timezone.now() - timedelta(minutes=1)
         later.save()
-        monkeypatch.setattr(tasks, "SCHEDULED_A_TICK", 1)
+        monkeypatch.setattr(tasks, "SCHEDULED_AT_ONCE", 1)
         tasks.schedule_due()
         assert set(SyncRun.objects.values_list("integration", flat=True)) == {overdue.pk}
         tasks.schedule_due()
         assert set(SyncRun.objects.values_list("integration", flat=True)) == {overdue.pk, later.pk}
+
+    def test_many_due_integrations_cost_as_many_statements_as_one(
+        self, overdue: Integration, connect: Connect, django_assert_max_num_queries: Any
+    ) -> None:
+        with CaptureQueriesContext(connection) as one:
+            assert tasks.schedule_due() == 1
+        assert len(one) < 12
+        many = [connect(Hotel.objects.create(name=f"Hotel {number}", slug=f"hotel-{number}")) for number in range(7)]
+        Integration.objects.filter(pk__in=[integration.pk for integration in many]).update(
+            next_sync_at=timezone.now() - timedelta(hours=1), sync_settings={"auto_sync": True}
+        )
+        with django_assert_max_num_queries(len(one) + 2):  # SQLite takes few parameters at a time
+            assert tasks.schedule_due() == len(many)
+        assert SyncRun.objects.filter(integration__in=many).count() == len(many) * SyncRun.objects.filter(integration=overdue).count()
+
+    def test_a_stream_that_a_vendors_trouble_ended_goes_on_and_an_open_one_is_left_alone(self, overdue: Integration) -> None:
+        service = service_for(overdue)
+        first, second, *others = [stream.name for stream in service.streams() if stream.scheduled]
+        failed = SyncRun.objects.create(
+            integration=overdue, stream=first, mode=RunMode.FULL, status=RunStatus.FAILED, error_code="rate_limited",
+            page_count=3, checkpoint={"after": {"page": 3}}, attempts=5, finished_at=timezone.now(),
+        )  # fmt: skip
+        running = SyncRun.objects.create(integration=overdue, stream=second, status=RunStatus.RUNNING, **lapsed())
+        tasks.schedule_due()
+        failed.refresh_from_db()
+        running.refresh_from_db()
+        assert (failed.status, failed.attempts, failed.checkpoint, failed.error_code) == ("queued", 0, {"after": {"page": 3}}, "")
+        assert running.status == "running"
+        assert sorted(SyncRun.objects.values_list("stream", flat=True)) == sorted([first, second, *others])
+
+    @pytest.mark.parametrize(
+        "ended",
+        [
+            {"error_code": "unexpected_response"},
+            {"finished_at": timezone.now() - timedelta(hours=2)},
+            {"page_count": 0},
+            {"since": "2026-01-01", "mode": RunMode.BACKFILL},
+            {"mode": RunMode.REFRESH},
+        ],
+    )
+    def test_a_run_that_cannot_go_on_is_not_opened_again(self, overdue: Integration, ended: dict[str, Any]) -> None:
+        resumable = {"error_code": "rate_limited", "finished_at": timezone.now(), "page_count": 3, "mode": RunMode.FULL}
+        run = SyncRun.objects.create(integration=overdue, stream="menus", status=RunStatus.FAILED, **resumable | ended)
+        tasks.schedule_due()
+        run.refresh_from_db()
+        assert run.status == "failed"
+        assert SyncRun.objects.filter(stream="menus", status="queued").count() == 1
 
     @pytest.mark.django_db(transaction=True)
     def test_many_workers_ticking_at_once_open_each_run_once(self, overdue: Integration) -> None:
@@ -301,7 +253,7 @@ class TestOperations:
         self, integration: Integration, operations: list[Operation]
     ) -> None:
         Operation.objects.filter(pk=operations[1].pk).update(name="post_telegram")
-        tasks.deliver_operations.call(integration.pk)
+        tasks.deliver_operations(integration.pk)
         assert self.statuses() == ["done", "dead", "done"]
         operations[1].refresh_from_db()
         assert (operations[1].error_code, bool(operations[1].error_message)) == ("unsupported_operation", True)
@@ -311,20 +263,20 @@ class TestOperations:
     ) -> None:
         Operation.objects.filter(pk=operations[1].pk).update(name="send_request")
         stub.failures["send_request"] = RuntimeError("a fault of ours")
-        tasks.deliver_operations.call(integration.pk)
+        tasks.deliver_operations(integration.pk)
         assert self.statuses() == ["done", "sending", "done"]
         for _ in range(5):
             Operation.objects.filter(status="sending").update(**lapsed())
-            tasks.deliver_operations.call(integration.pk)
+            tasks.deliver_operations(integration.pk)
         operations[1].refresh_from_db()
         assert (operations[1].status, operations[1].attempts, operations[1].error_code) == ("unknown", 5, "worker_lost")
 
     def test_an_operation_that_was_in_hand_twice_when_a_worker_died_makes_its_integration_suspect(
         self, integration: Integration, operations: list[Operation]
     ) -> None:
-        assert due() == [("deliver_operations", integration.pk, False)]
+        assert due() == [("outbox", integration.pk, False)]
         Operation.objects.filter(pk=operations[0].pk).update(status="sending", attempts=2, **lapsed())
-        assert due() == [("deliver_operations", integration.pk, True)]
+        assert due() == [("outbox", integration.pk, True)]
 
     def test_a_worker_that_was_asked_to_stop_begins_nothing(
         self, integration: Integration, operations: list[Operation], monkeypatch: pytest.MonkeyPatch
@@ -333,7 +285,7 @@ class TestOperations:
         asked.set()
         monkeypatch.setattr(tasks, "stopping", asked)
         run, _ = service_for(integration).request_sync("menus")
-        tasks.deliver_operations.call(integration.pk)
-        tasks.run_sync.call(run.pk)
+        tasks.deliver_operations(integration.pk)
+        tasks.run_sync(run.pk)
         run.refresh_from_db()
         assert (self.statuses(), run.status) == (["pending"] * 3, "queued")

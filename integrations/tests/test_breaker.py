@@ -10,7 +10,7 @@ from django.core.cache import BaseCache, cache
 from django.core.cache.backends.locmem import LocMemCache
 
 from integrations.exceptions import CircuitOpen
-from integrations.transport.breaker import Breaker
+from integrations.transport.breaker import FAILURES_TO_OPEN, INTEGRATIONS_TO_OPEN, PROBE_EVERY, Breaker
 from tests.threads import at_once
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -171,3 +171,56 @@ def test_twenty_workers_at_once_send_one_probe(shared_cache: BaseCache, clock: C
 
     assert at_once(20, knock) == []
     assert passed == [1]
+
+
+class TestHost:
+    @pytest.fixture
+    def hotel(self, clock: Clock) -> Callable[[str], Breaker]:
+        """Breakers of integrations that call one host, each in a worker of its own."""
+        shared, host = Counting(), f"host:{next(KEYS)}"
+
+        def hotel(name: str) -> Breaker:
+            Breaker._looks.clear()
+            wider = Breaker(host, shared, failures_to_open=INTEGRATIONS_TO_OPEN, clock=clock)
+            return Breaker(f"{host}:{name}", shared, wider=wider, clock=clock)
+
+        return hotel
+
+    def fail(self, breaker: Breaker, times: int = FAILURES_TO_OPEN) -> None:
+        for _ in range(times):
+            breaker.failure()
+
+    def test_one_hotels_trouble_however_long_leaves_the_host_to_the_others(self, hotel: Callable[[str], Breaker]) -> None:
+        for _ in range(4):
+            self.fail(hotel("a"), 20)
+        hotel("b").before()
+        self.fail(hotel("b"))
+        hotel("c").before()
+
+    def test_several_hotels_in_trouble_close_the_host_to_all_and_one_answer_opens_it(
+        self, hotel: Callable[[str], Breaker], clock: Clock
+    ) -> None:
+        for name in ("a", "b", "c"):
+            self.fail(hotel(name))
+        with pytest.raises(CircuitOpen) as refusal:
+            hotel("d").before()
+        assert refusal.value.retry_at == NOW + PROBE_EVERY
+        clock.advance(PROBE_EVERY.total_seconds())
+        probe = hotel("d")
+        probe.before()
+        with pytest.raises(CircuitOpen):
+            hotel("e").before()
+        Breaker._looks.clear()
+        clock.advance(PROBE_EVERY.total_seconds())
+        probe.before()
+        probe.success()
+        hotel("e").before()
+
+    def test_an_answer_to_anybody_starts_the_count_anew(self, hotel: Callable[[str], Breaker]) -> None:
+        self.fail(hotel("a"))
+        self.fail(hotel("b"))
+        healthy = hotel("healthy")
+        healthy.before()
+        healthy.success()
+        self.fail(hotel("c"))
+        hotel("d").before()

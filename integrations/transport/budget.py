@@ -3,7 +3,6 @@
 The periods follow each other on the clock. Who comes when the present one is used up waits for the next, if that is soon enough.
 """
 
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -11,6 +10,7 @@ from django.core.cache import BaseCache, cache
 from django.utils import timezone
 
 from integrations.exceptions import RateLimited
+from integrations.transport import places
 from integrations.transport.retry import spread_seconds
 
 PATIENCE_SECONDS = 30.0
@@ -28,7 +28,7 @@ class Budget:
         per_seconds: int,
         cache: BaseCache = cache,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = places.sleep,
         clock: Callable[[], datetime] = timezone.now,
     ) -> None:
         self._key = f"budget:{key}"

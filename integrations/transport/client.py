@@ -5,7 +5,6 @@ Services build a client for an integration and hand it to the vendor's provider,
 """
 
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +28,7 @@ from integrations.exceptions import (
 )
 from integrations.security.egress import Egress
 from integrations.security.redaction import mask_headers, personal_values, redact, redact_url
-from integrations.transport import correlation
+from integrations.transport import correlation, places
 from integrations.transport.auth import Auth, check_header
 from integrations.transport.breaker import Breaker
 from integrations.transport.budget import Budget
@@ -111,7 +110,7 @@ class Client:
         log: Callable[[Exchange], None] = lambda exchange: None,
         secrets: Iterable[str] = (),
         headers: Mapping[str, str] = {},
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = places.sleep,
         clock: Callable[[], datetime] = timezone.now,
     ) -> None:
         """`provider` is the vendor's name as people know it: error messages begin with it. `headers` go with every call to its host."""
@@ -212,7 +211,8 @@ class Client:
                 # If the breaker opened only now, what the vendor did says more.
                 raise error or refusal from None
             tries.number += 1
-            outcome, response = attempt.outcome()
+            with places.given_up():
+                outcome, response = attempt.outcome()
             tries.seconds += outcome.seconds
             error = self._error(attempt, outcome, response)
             self._record(attempt, outcome, response, error, tries.number)

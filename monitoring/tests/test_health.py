@@ -244,7 +244,7 @@ def test_each_is_judged_by_its_own_rows(hotel: Hotel, connect: Connect) -> None:
 def work_tests() -> None:
     """Do what a worker would with the connections to be tried."""
     for pk in list(tasks.due_tests().values_list("pk", flat=True)):
-        tasks.try_connection.func(pk)
+        tasks.try_connection(pk)
 
 
 def test_a_connection_made_by_the_api_is_tried_at_once_in_the_background(

@@ -108,17 +108,17 @@ def leases() -> Iterator[str]:
 
 def work_all() -> None:
     """Do what is due, as the tick and the tasks of a worker do."""
-    from integrations import tasks
+    from integrations.lanes import Busy
     from integrations.models import Operation, SyncRun
-    from webhooks import tasks as webhook_tasks
+    from webhooks.tasks import LANES
 
     for _ in range(20):
         # What waits for a backoff, or for an effect to show, need not be waited for here.
         SyncRun.objects.filter(status="queued").update(next_attempt_at=None)
         Operation.objects.filter(status__in=("pending", "unknown")).update(next_attempt_at="2000-01-01T00:00:00Z")
-        jobs = [*tasks.due_jobs(), *webhook_tasks.due_jobs()]
-        for job in jobs:
-            job.task.call(job.target)
+        jobs = [(lane, job) for lane in LANES.values() for job in lane.find(Busy())]
+        for lane, job in jobs:
+            lane.work(job.target)
         if not jobs:
             return
 
@@ -168,7 +168,7 @@ class Event:
         self.deliver()
         from webhooks.tasks import process_inbox
 
-        process_inbox.call(self.integration)
+        process_inbox(self.integration)
 
     def deliver(self) -> None:
         from django.utils import timezone

@@ -135,20 +135,14 @@ def worker(url: str, *arguments: str, **how: Any) -> Iterator[Worker]:
 
 
 def lapse() -> None:
-    """Let time pass for what dead workers held, until their leases and marks have lapsed."""
+    """Let time pass for what dead workers held, until their leases have lapsed."""
     from django.utils import timezone
 
-    from integrations import tasks, turns
-    from integrations.models import Integration, Operation, SyncRun
+    from integrations.models import Operation, SyncRun
     from webhooks.models import WebhookEvent
-    from webhooks.tasks import process_inbox
 
     for model in (SyncRun, Operation, WebhookEvent):
         model.objects.filter(lease_until__isnull=False).update(lease_until=timezone.now())
-    integrations = Integration.objects.values_list("pk", flat=True)
-    turns.free(tasks.deliver_operations, integrations)
-    turns.free(process_inbox, integrations)
-    turns.free(tasks.run_sync, SyncRun.objects.filter(status__in=SyncRun.OPEN).values_list("pk", flat=True))
 
 
 def settled(done: Callable[[], bool], seconds: float) -> bool:

@@ -44,8 +44,8 @@ AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "access": (("hotels/access.py",), (f"{A}api_tenancy.py", f"{A}api_integrations.py", f"{A}console_access.py")),
     "scheduling": (
-        ("integrations/sync/schedule.py", "integrations/turns.py"),
-        (f"{A}boundaries.py", f"{A}background.py", f"{A}sync.py", f"{A}turns.py"),
+        ("integrations/sync/schedule.py", "integrations/lanes.py"),
+        (f"{A}boundaries.py", f"{A}background.py", f"{A}lanes.py", f"{A}sync.py"),
     ),
     "commands": (
         ("*/management/commands/*.py", "integrations/management/command.py"),

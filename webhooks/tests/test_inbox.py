@@ -1,15 +1,18 @@
 """Events are worked once, in order for each object, and none is lost: claiming, coalescing, retrying, parking, replaying, polling."""
 
 import json
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.utils import timezone
 
 from hotels.models import GuestCheck, Reservation
+from integrations import leases
 from integrations.exceptions import CircuitOpen, ProviderUnavailable, RequestRejected
 from integrations.models import Integration, IntegrationLog, IntegrationStatus, SyncRun
 from integrations.records import Reservation as ReservationRecord
@@ -156,10 +159,12 @@ def test_nothing_is_worked_at_an_inactive_integration_and_nothing_is_lost(vendor
     integration = connect(provider="vendor", status=IntegrationStatus.INACTIVE)
     put(integration, changed("r1"))
     assert inbox.drain(integration).worked == 0
-    assert inbox.work_due() == []
+    assert not inbox.work_due()
+    assert not inbox.is_due()
     Integration.objects.update(status=IntegrationStatus.ACTIVE)
     integration.refresh_from_db()
-    assert inbox.work_due() == [integration.pk]
+    assert [one.pk for one in inbox.work_due()] == [integration.pk]
+    assert inbox.is_due()
     assert inbox.drain(integration).done == 1
 
 
@@ -231,10 +236,46 @@ def test_worker_that_lost_its_lease_writes_nothing(vendor: type[Vendor], connect
     [event] = put(integration, changed("r1"))
     owner, now = uuid.uuid4(), timezone.now()
     rows = inbox.claim(integration, owner, now)
-    inbox.recover(now + inbox.LEASE + timedelta(seconds=1))
+    inbox.recover(now + leases.LEASE + timedelta(seconds=1))
     inbox.settle(integration, owner, rows, effects.work(integration, rows), took=0)
     event.refresh_from_db()
     assert event.status == "pending"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_that_met_a_restart_of_the_database_are_due_at_once(
+    vendor: type[Vendor], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_keeper", leases._Keeper())
+    integration = connect(provider="vendor")
+    put(integration, changed("r1"), changed("r2"))
+
+    def lost(*_: Any) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(effects, "work", lost)
+        with pytest.raises(OperationalError):
+            inbox.drain(integration)
+    for _ in range(300):
+        if not leases._keeper.to_return:
+            break
+        time.sleep(0.01)
+    assert set(WebhookEvent.objects.values_list("status", "error_code", "attempts")) == {("pending", "", 1)}
+    assert inbox.drain(integration).done == 2
+
+
+def test_an_event_without_an_attempt_left_is_not_given_back_in_a_circle(vendor: type[Vendor], connect: Connect) -> None:
+    integration = connect(provider="vendor")
+    last, other = put(integration, changed("r1"), changed("r2"))
+    WebhookEvent.objects.filter(pk=last.pk).update(attempts=inbox.MAX_ATTEMPTS - 1)
+    owner, now = uuid.uuid4(), timezone.now()
+    inbox.claim(integration, owner, now)
+    inbox.hand_back(WebhookEvent.objects.filter(lease_owner=owner))
+    assert dict(WebhookEvent.objects.values_list("pk", "status")) == {last.pk: "processing", other.pk: "pending"}
+    inbox.recover(now + leases.LEASE + timedelta(seconds=1))
+    last.refresh_from_db()
+    assert (last.status, last.error_code) == ("dead", "worker_lost")
 
 
 def test_body_no_provider_can_read_is_kept_and_says_why(vendor: type[Vendor], connect: Connect) -> None:
@@ -354,7 +395,8 @@ def test_replaying_a_batch_replays_its_events(vendor: type[Vendor], connect: Con
 def test_polled_events_are_stored_before_the_next_are_asked_for(vendor: type[Vendor], connect: Connect) -> None:
     integration = connect(provider="polled", secret="")
     PolledVendor.queue[:] = [[changed("r1") | {"id": "1"}, changed("r2") | {"id": "2"}], [{"odd": True}], [changed("r1") | {"id": "1"}]]
-    assert inbox.work_due() == [integration.pk]
+    assert [one.pk for one in inbox.work_due()] == [integration.pk]
+    assert inbox.is_due()
     assert inbox.poll(integration) == 3
     assert PolledVendor.stored_before_next == [0, 2, 3]
     assert inbox.poll(integration) == 0  # another consumer would split the queue

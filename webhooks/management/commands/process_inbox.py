@@ -20,7 +20,7 @@ class Command(HospientCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count.")
 
     def run(self, *, integration: int | None, dry_run: bool, **options: Any) -> int:
-        wanted = [self.integration(integration).pk] if integration else inbox.work_due()
+        wanted = [self.integration(integration).pk] if integration else list(inbox.work_due().values_list("pk", flat=True))
         if dry_run:
             count = inbox.due(timezone.now()).filter(integration__in=wanted).count()
             self.show(f"{count:,} events would be worked", {"due": count})
