@@ -156,6 +156,7 @@ WRONG_PAYMENTS = [*of("/v2/payments", PAYMENT, {
     "note": {"VALUE_TOO_LONG": ["n" * 501]},
 }),
     Wrong(400, "PAYMENT_AMOUNT_MISMATCH", "amount", "/v2/payments", {**PAYMENT, "order_id": "SIMORDER00000001"}),
+    Wrong(400, "PAYMENT_AMOUNT_MISMATCH", "amount", "/v2/payments", {**PAYMENT, "order_id": "SIMORDER00000001", "autocomplete": False}),
     Wrong(400, "LOCATION_MISMATCH", "location_id", "/v2/payments", {**PAYMENT, "order_id": "SIMORDER00000001", "location_id": POOL_BAR}),
     Wrong(400, "MISSING_REQUIRED_PARAMETER", "external_details", "/v2/payments", {"idempotency_key": "p", "source_id": "EXTERNAL", "amount_money": EUROS}),
     Wrong(400, "PAYMENT_AMOUNT_MISMATCH", "payment_ids", f"{FIRST}/pay", {"idempotency_key": "p", "payment_ids": []}),
@@ -273,6 +274,14 @@ def test_what_is_of_one_line_touches_that_line_only(till: SquareSimulator) -> No
     assert cents(soup, "total_discount", "total_tax", "total") == [345, 40, 345]
     assert cents(beer, "total_discount", "total_tax", "total") == [0, 0, 390]
     assert cents(order, "total_discount", "total_tax", "total") == [345, 40, 735]
+
+
+def test_percentage_off_a_line_comes_before_the_one_off_the_order(till: SquareSimulator) -> None:
+    half = {"uid": "half", "name": "Half price", "percentage": "50", "scope": "LINE_ITEM"}
+    order = made(
+        till, line_items=[line("Soup", 1000, applied_discounts=[{"discount_uid": "half"}])], discounts=[{**OFF, "scope": "ORDER"}, half]
+    )
+    assert [one["applied_money"]["amount"] for one in order["discounts"]] == [50, 500]
 
 
 def test_amount_off_takes_no_more_than_there_is(till: SquareSimulator) -> None:
