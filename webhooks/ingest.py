@@ -81,7 +81,7 @@ class Checked(NamedTuple):
     sender: Sender
     verifier: Verifier
     correlation_id: str
-    late: TimestampOutsideWindow | None = None
+    is_late: bool = False
     """It may come in only if it is known already."""
 
 
@@ -141,15 +141,15 @@ class Ingest:
         length = len(delivery.body)
         if int(delivery.headers.get("content-length") or length) != length:
             raise BodyIncomplete()
-        late = None
+        is_late = False
         try:
             verifier = self._verify(delivery, facts)
-        except TimestampOutsideWindow as error:
-            verifier, late = facts.verifier_for(delivery), error
+        except TimestampOutsideWindow:
+            verifier, is_late = facts.verifier_for(delivery), True
         if facts.is_off:
             raise IntegrationOff()
         sender = Sender(facts.integration_id, facts.kind, _address(delivery))
-        return Checked(_row(delivery, facts, verifier), sender, verifier, delivery.correlation_id, late)
+        return Checked(_row(delivery, facts, verifier), sender, verifier, delivery.correlation_id, is_late)
 
     def _verify(self, delivery: Delivery, facts: Facts) -> Verifier:
         active = facts.active_secrets(delivery.received_at)
@@ -169,8 +169,8 @@ class Ingest:
 
     def settle(self, checked: Sequence[Checked]) -> list[Outcome]:
         """Store deliveries in one statement and return the answers to all of them, which may be sent at once."""
-        stored = iter(self._store([one for one in checked if one.late is None]))
-        return [next(stored) if one.late is None else self._settle_late(one, one.late) for one in checked]
+        stored = iter(self._store([one for one in checked if not one.is_late]))
+        return [self._settle_late(one) if one.is_late else next(stored) for one in checked]
 
     def _store(self, checked: Sequence[Checked]) -> list[Outcome]:
         waits = self._spend(checked)
@@ -189,13 +189,13 @@ class Ingest:
             for one, wait in zip(checked, waits, strict=True)
         ]
 
-    def _settle_late(self, one: Checked, reason: TimestampOutsideWindow) -> Outcome:
+    def _settle_late(self, one: Checked) -> Outcome:
         """Let a sender stop that tries again with the time and signature of its first try, if that one is stored. Nothing is done twice."""
         try:
             known = WebhookEvent.objects.filter(integration=one.row["integration_id"], delivery_key=one.row["delivery_key"]).exists()
         except DatabaseError:
             return unavailable()
-        return one.verifier.acknowledge(is_new=False) if known else self._turned_away(one, reason)
+        return one.verifier.acknowledge(is_new=False) if known else self._turned_away(one, TimestampOutsideWindow())
 
     def _turned_away(self, one: Checked, reason: WebhookRejected) -> Outcome:
         self.refusals.note(one.sender.integration_id, reason, one.sender.address, one.verifier.name)

@@ -102,21 +102,23 @@ class LeanDoor:
             return _NOT_ALLOWED
         integration_id, path_secret = int(target[1]), target[2] or ""
         headers = _headers(scope.headers)
-        body, error = b"", None
         try:
             facts = self.ingest.facts.peek(integration_id) or await self._facts(integration_id)
             try:
                 body = await self._read(protocol, headers, self.ingest.admit(headers, path_secret, facts))
-            except WebhookRejected as refused:
-                error = refused
-            peer, correlation_id = scope.client.rpartition(":")[0].strip("[]"), f"{self._run}{next(self._count):012x}"
-            delivery = Delivery(integration_id, headers, body, datetime.now(UTC), path_secret, peer, correlation_id)
-            outcome = self.ingest.refuse(error, delivery, facts) if error else await self._settled(delivery, facts)
+            except WebhookRejected as error:  # which is kept by nobody: the frames it came through hold what was read of the body
+                outcome = self.ingest.refuse(error, self._delivery(integration_id, headers, b"", path_secret, scope), facts)
+            else:
+                outcome = await self._settled(self._delivery(integration_id, headers, body, path_secret, scope), facts)
             if outcome.status >= 400:
                 await self._report_refusals()
         except DatabaseError:
             return UNAVAILABLE
         return outcome
+
+    def _delivery(self, integration_id: int, headers: Mapping[str, str], body: bytes, path_secret: str, scope: Any) -> Delivery:
+        peer, correlation_id = scope.client.rpartition(":")[0].strip("[]"), f"{self._run}{next(self._count):012x}"
+        return Delivery(integration_id, headers, body, datetime.now(UTC), path_secret, peer, correlation_id)
 
     async def _report_refusals(self) -> None:
         """Write down what was refused, now if a line is due, else when it will be: nobody else may ever send again."""
@@ -206,7 +208,7 @@ class LeanDoor:
         if not group:
             return
         checked = [one for one, _ in group]
-        if self._lane.is_open and not any(one.late for one in checked) and self.ingest.spend_at_hand(checked):
+        if self._lane.is_open and not any(one.is_late for one in checked) and self.ingest.spend_at_hand(checked):
             self._lane.insert([one.row for one in checked], partial(self._inserted, group))
         else:
             self._write_on_thread(group)
