@@ -46,6 +46,10 @@ class AllowanceUsedUp(RateLimited):
         super().__init__(message, retry_at=retry_at or datetime.now(UTC) + self.WAIT, **more)
 
 
+class PlaceLost(CursorExpired):
+    """The vendor no longer knows where in the list we were."""
+
+
 def read_error(response: Response) -> tuple[str, str]:
     """Read an error: the API sends an array, the sign-in an object, a proxy or a maintenance page neither."""
     body = response.json()
@@ -67,6 +71,9 @@ class SalesforceProvider(Provider[Config, Credentials]):
             (400, "invalid_client_id"): AuthenticationFailed,
             (403, "REQUEST_LIMIT_EXCEEDED"): AllowanceUsedUp,
             (None, "UNABLE_TO_LOCK_ROW"): ProviderUnavailable,
+            (None, "QUERY_TIMEOUT"): ProviderUnavailable,
+            (None, "REQUEST_RUNNING_TOO_LONG"): ProviderUnavailable,
+            (None, "INVALID_QUERY_LOCATOR"): PlaceLost,
             (None, "EXCEEDED_ID_LIMIT"): CursorExpired,
             (None, "INVALID_REPLICATION_DATE"): CursorExpired,
         },
@@ -153,20 +160,27 @@ class SalesforceProvider(Provider[Config, Credentials]):
 
     def _listed(self, source: ObjectMap, query: StreamQuery, window: list[Condition], *, covered: str = "") -> Iterator[Page]:
         """Yield rows in the order of their changes. Without `covered` it is a look back, which has no cursor."""
-        if after := (query.checkpoint or {}).get("after"):
-            window = [*window, ("SystemModstamp", ">=", moment(after))]
-        soql = select(source.columns, source.name, window, order="SystemModstamp,Id")
+        after, begun_after = (query.checkpoint or {}).get("after"), ""
         name = f"list_{source.record.record_type}"
-        for answer in self.client.pages("GET", f"{self._data}/query", name=name, params={"q": soql}, next_request=_next_request):
-            records, rejected = source.read_all(answer.rows("records"))
-            after = newest(after, *(record.updated_at for record in records)) or None
-            yield Page(
-                records=records,
-                rejected=rejected,
-                checkpoint={"covered": covered, "after": after},
-                cursor={"modified": after or (query.cursor or {}).get("modified"), "covered": covered} if covered else None,
-                total=_total(answer),
-            )
+        while after != begun_after:
+            begun_after = after
+            place = [("SystemModstamp", ">=", moment(after))] if after else []
+            soql = select(source.columns, source.name, [*window, *place], order="SystemModstamp,Id")
+            try:
+                for answer in self.client.pages("GET", f"{self._data}/query", name=name, params={"q": soql}, next_request=_next_request):
+                    records, rejected = source.read_all(answer.rows("records"))
+                    after = newest(after, *(record.updated_at for record in records)) or None
+                    yield Page(
+                        records=records,
+                        rejected=rejected,
+                        checkpoint={"covered": covered, "after": after},
+                        cursor={"modified": after or (query.cursor or {}).get("modified"), "covered": covered} if covered else None,
+                        total=_total(answer),
+                    )
+                return
+            except PlaceLost:
+                if after == begun_after:
+                    raise  # no row further than before: asking again would end here again
 
     def _deleted(self, source: ObjectMap, covered: str | None) -> tuple[list[Record], list[Rejected], str]:
         """Return what was deleted since, and how far the log has come. Raises CursorExpired."""

@@ -702,3 +702,47 @@ def test_sample_set_up_is_taken_as_written():
     assert connection.provider.config.feedback_object == "Feedback__c"
     assert connection.provider.config.api_version == "58.0"
     assert SalesforceProvider.base_url("production", connection.provider.config) == "https://your-instance.salesforce.com"
+
+
+# --- passing troubles ------------------------------------------------------------------------------------------------------------
+
+
+def many(number: int, same_time: bool = False) -> SalesforceSimulator:
+    """Return an org in which so many contacts changed, one a minute."""
+    simulator = SalesforceSimulator()
+    simulator.batch_size = 2
+    contacts = simulator.records["Contact"]
+    pattern = first_of(simulator, "Contact")
+    contacts.clear()
+    for minute in range(number):
+        key = record_id(f"003Hs{900 + minute:010d}", "Id")
+        changed = f"{CHANGED + timedelta(minutes=0 if same_time else minute):%Y-%m-%dT%H:%M:%S.000+0000}"
+        contacts[key] = pattern | {"Id": key, "LastName": f"Guest {minute}", "SystemModstamp": changed}
+    return simulator
+
+
+def test_a_list_whose_place_the_vendor_forgot_goes_on_where_it_was():
+    simulator = many(12)
+    with connected(simulator) as connection:
+        seen = []
+        for page in connection.provider.guest_data(StreamQuery()):
+            seen += [record.family_name for record in page.records]
+            simulator.control("expire_locators", {})
+        queries = [path for _, path, *_ in simulator.requests if path.endswith("/query")]
+    assert {name for name in seen if name.startswith("Guest ")} == {f"Guest {minute}" for minute in range(12)}
+    assert 2 < len(queries) < 14
+
+
+def test_one_that_gets_no_further_ends_and_is_read_anew():
+    simulator = many(12, same_time=True)
+    with connected(simulator) as connection:
+        pages = (simulator.control("expire_locators", {}) for _ in connection.provider.guest_data(StreamQuery()))
+        with pytest.raises(CursorExpired):
+            list(pages)
+
+
+@pytest.mark.parametrize("fault", ["query_timeout", "running_too_long"])
+def test_a_query_that_took_too_long_is_asked_again(fault):
+    with connected(many(3)) as connection:
+        connection.simulator.fail(fault, match="/query")
+        assert [page for page in connection.provider.guest_data(StreamQuery()) if page.records]
