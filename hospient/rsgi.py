@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
 
+from hospient.wsgi import application
 from webhooks.delivery import Outcome, refusal
 
 WEBHOOKS = "/api/webhooks/"
@@ -35,7 +35,7 @@ class Console:
     """Console and API: Django, as many requests at a time as there are threads."""
 
     def __init__(self) -> None:
-        self._django = get_wsgi_application()
+        self._django = application
         self._threads = ThreadPoolExecutor(settings.SERVER_THREADS, "request")
         self._disk = Disk(DISK_BYTES)
 

@@ -181,6 +181,14 @@ class TestConsole:
         assert (status, json.loads(body)) == (200, {"status": "ok"})
         assert headers["Content-Type"] == "application/json"
 
+    @pytest.mark.parametrize("charset", ["zlib", "utf-16", "rot13"])
+    def test_a_charset_that_is_no_text_computes_nothing(self, charset: str) -> None:
+        protocol = Protocol(b"a=1")
+        kind = f"application/x-www-form-urlencoded; charset={charset}"
+        sent = scope(("content-length", "3"), ("content-type", kind), method="POST", path="/api/integrations", query_string="provider=a")
+        asyncio.run(Console().__rsgi__(sent, protocol))
+        assert protocol.answer[0] == 415
+
     def test_what_is_not_takes_no_thread(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.SERVER_BODY_TIMEOUT = 1
         monkeypatch.setattr(Console, "_ask", lambda *args: pytest.fail("Django was asked"))
