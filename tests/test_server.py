@@ -57,7 +57,7 @@ class Protocol:
         self.answer = status, dict(headers), body
 
 
-def scope(*headers: tuple[str, str], method: str = "GET", path: str = "/healthz", **facts: Any) -> Any:
+def scope(*headers: tuple[str, str], method: str = "GET", path: str = "/api/nowhere", **facts: Any) -> Any:
     known = {"query_string": "", "http_version": "1.1", "scheme": "http", "server": "10.0.0.9:8000", "client": "127.0.0.1:51234"} | facts
     return SimpleNamespace(method=method, path=path, headers=Headers([("host", "testserver"), *headers]), **known)
 
@@ -187,7 +187,7 @@ class TestConsole:
         protocol = Protocol()
         asyncio.run(Console().__rsgi__(scope(), protocol))
         status, headers, body = protocol.answer
-        assert (status, json.loads(body)) == (200, {"status": "ok"})
+        assert (status, json.loads(body)["errors"][0]["code"]) == (404, "not_found")
         assert headers["Content-Type"] == "application/json"
 
     def test_what_is_not_takes_no_thread(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
