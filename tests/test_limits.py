@@ -8,21 +8,21 @@ from django.conf import settings
 
 from hospient import rsgi, server
 from hospient.management.commands import worker
-from hospient.middleware import ApiSizeMiddleware
+from hospient.middleware import SizeMiddleware
 from hotels import login
-from hotels.api import parsers
 from hotels.api.lists import Pages
-from webhooks import decoding
+from integrations import decoding
+from integrations.api import parsers
 
 FIXED: dict[str, Any] = {
     "time to stop after SIGTERM": worker.STOP_SECONDS,
     "disk that bodies of more than 64 KiB take together, at console and API": rsgi.DISK_BYTES // 2**20,
     "body": settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20,
     "entries of a list or an object": parsers.MAX_ENTRIES,
-    "nesting": parsers.MAX_DEPTH,
-    "digits of a number": parsers.MAX_DIGITS,
-    "parameters in an address": ApiSizeMiddleware.MAX_PARAMETERS,
-    "length of a parameter": ApiSizeMiddleware.MAX_PARAMETER,
+    "nesting": decoding.MAX_DEPTH,
+    "digits of a number": decoding.MAX_DIGITS,
+    "parameters in an address": SizeMiddleware.MAX_PARAMETERS,
+    "length of a parameter": SizeMiddleware.MAX_PARAMETER,
     "rows of a page (`limit`)": Pages.MAX_LIMIT,
     "rows before a page (`offset`)": Pages.MAX_OFFSET,
     "failed sign-ins of an account in 15 minutes": login.FAILURES_PER_ACCOUNT,

@@ -1,6 +1,6 @@
 """The lean door: an application that only receives webhooks, as a process of its own beside console and API.
 
-    granian --interface rsgi --workers 2 webhooks.rsgi:application
+    manage.py serve webhooks --workers 2
 
 Granian's own interface (RSGI) hands over a body in one step where ASGI takes four. The door depends on the database alone. Deliveries that
 come in while others are being committed are verified and stored together in the next transaction, and each is answered after its own
