@@ -300,7 +300,7 @@ def test_nothing_is_added_to_what_the_caller_said(plain: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"reservation_id": "res_99"}, "no such reservation"),
+        ({"reservation_id": "res_99"}, "no such thing: res_99"),
         ({"reservation_id": "res_4"}, "not in house"),
         ({"room_number": "101"}, "Nobody is in"),
     ],

@@ -70,10 +70,10 @@ class PmsService(IntegrationService):
         payload |= {"reservation_external_id": external_id, "currency": self.integration.hotel.currency, **more}
         if hasattr(given, "guest_id"):
             payload["guest_external_id"] = self._guest_named(given)
-        name = reservation.pk if reservation else external_id
+        stay, room = reservation.pk if reservation else external_id[:100], given.room_number
         return {
             "payload": payload,
-            "object_key": f"reservation:{name}" if name else f"room:{given.room_number}" if given.room_number else "",
+            "object_key": f"reservation:{stay}" if stay else f"room:{room}" if room else "",
             "record_type": "reservation",
             "object_id": reservation.pk if reservation else None,
         }

@@ -411,13 +411,6 @@ class IntegrationService:
                 except RecordRejected as refusal:
                     raise unusable(refusal) from refusal
 
-
-def _kept(told: Any) -> Any:
-    """Return what a vendor told on demand, without what is not to be kept: it is shown, and some of it stored."""
-    if isinstance(told, list):
-        return [_kept(one) for one in told]
-    return keepable_record(told) if isinstance(told, Record) else keepable(told)
-
     def ask_for(self, name: str, record_type: str, external_id: str, **arguments: Any) -> Any:
         """Call a read of one object. One that is gone at the vendor is closed here, before its refusal is raised."""
         try:
@@ -427,6 +420,13 @@ def _kept(told: Any) -> Any:
                 with transaction.atomic():
                     Reconciler(self.integration).delete(record_type, [external_id])
             raise
+
+
+def _kept(told: Any) -> Any:
+    """Return what a vendor told on demand, without what is not to be kept: it is shown, and some of it stored."""
+    if isinstance(told, list):
+        return [_kept(one) for one in told]
+    return keepable_record(told) if isinstance(told, Record) else keepable(told)
 
 
 def _in_words(pages: Iterator[Page]) -> Iterator[Page]:
@@ -450,7 +450,7 @@ class _Target:
 
     def pin(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         asked_on = timezone.localtime(self.operation.created_at, self.service.integration.hotel.zone).date()
-        with provider_for(self.service.integration, self.log) as provider:
+        with provider_for(self.service.integration, self.log) as provider, in_words():
             return getattr(provider, f"pin_{self.operation.name}")(payload, asked_on)
 
     def about(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -458,7 +458,7 @@ class _Target:
         if not external_id:
             return {}
         row = self.service.references.row("reservation", external_id)
-        return {"object_key": f"reservation:{row.pk if row else external_id}", "object_id": row.pk if row else None}
+        return {"object_key": f"reservation:{row.pk if row else external_id[:100]}", "object_id": row.pk if row else None}
 
     def send(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         return self._call(self.operation.name, payload, key, maybe_done=True)

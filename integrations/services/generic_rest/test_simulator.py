@@ -23,7 +23,10 @@ CHECK = {
     "currency": "EUR",
 }
 CHECK_IN, CHECK_OUT = {"reservation_id": "res_1", "room_number": "101"}, {"reservation_id": "res_3"}
-CHARGE, FEEDBACK = {"room_number": "202", "amount": 34.5, "category": "food"}, {"guest_id": "guest_1", "rating": 5, "message": "Kind staff"}
+CHARGE, FEEDBACK = (
+    {"room_number": "0101", "amount": 34.5, "category": "food"},
+    {"guest_id": "guest_1", "rating": 5, "message": "Kind staff"},
+)
 MESSAGE, REQUEST = (
     {"guest_id": "guest_1", "message": "Towels?", "sender_type": "guest"},
     {"room_number": "202", "message": "Towels", "priority": "high"},
