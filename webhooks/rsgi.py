@@ -153,30 +153,38 @@ class LeanDoor:
 
     async def _read(self, protocol: Any, headers: Mapping[str, str], limit: int) -> bytes:
         """Read the body, no more of it than is allowed, in no more time. Raises PayloadTooLarge, BodyIncomplete or BodyTooSlow."""
+        try:
+            if "content-length" in headers:  # which is within the limit: all of it in one step
+                return await self._whole(protocol)
+            body = bytearray()
+            async with asyncio.timeout(settings.WEBHOOK_TIMEOUT / 1000):
+                async for part in protocol:
+                    body += part
+                    if len(body) > limit:
+                        raise PayloadTooLarge()
+            return bytes(body)
+        except TimeoutError:
+            raise BodyTooSlow() from None
+        except (OSError, RuntimeError):  # the client went away
+            raise BodyIncomplete() from None
+
+    async def _whole(self, protocol: Any) -> bytes:
+        """Read a body of known length. One timer for all of these: one for each costs as much as its signature."""
         task = cast(asyncio.Task, asyncio.current_task())
         self._readers[task] = time.monotonic()
         if not self._is_watching:
             self._watch()
         try:
-            if "content-length" in headers:  # which is within the limit: all of it in one step
-                return await protocol()
-            body = bytearray()
-            async for part in protocol:
-                body += part
-                if len(body) > limit:
-                    raise PayloadTooLarge()
-            return bytes(body)
+            return await protocol()
         except asyncio.CancelledError as stop:
             if stop.args != (BodyTooSlow.code,):
                 raise
-            raise BodyTooSlow() from None
-        except (OSError, RuntimeError):  # the client went away
-            raise BodyIncomplete() from None
+            raise TimeoutError() from None
         finally:
             del self._readers[task]
 
     def _watch(self) -> None:
-        """End what is read for too long, and look again soon. One timer for all: one for each costs as much as its signature."""
+        """End what is read for too long, and look again soon."""
         allowed = settings.WEBHOOK_TIMEOUT / 1000
         late = [task for task, since in self._readers.items() if time.monotonic() - since > allowed]
         for task in late:
