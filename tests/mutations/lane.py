@@ -25,8 +25,8 @@ from _pytest.runner import runtestprotocol
 
 from tests.mutations.mistakes import ROOT, Mistake, Swap, lines_of_statement
 
-HANGS_SECONDS = 60
-"""A test that takes so much longer than it did hangs on the mistake, and has noticed it."""
+HANGS_SECONDS, WAITS_SECONDS = 30, 300
+"""A test that works, or waits, for so much longer than it did hangs on the mistake, and has noticed it. On a busy machine all wait long."""
 LOADED_SECONDS = 300
 NOTICED, MISSED = 1, 0
 
@@ -129,10 +129,13 @@ class Lane:
 
     def _run(self, tests: list[str]) -> int:
         for item, following in _with_next([self.items[name] for name in tests]):
-            signal.alarm(int(HANGS_SECONDS + 10 * self.seconds[item.nodeid]))  # nobody handles it: the process ends
+            usual = 10 * self.seconds[item.nodeid]
+            signal.setitimer(signal.ITIMER_PROF, HANGS_SECONDS + usual)  # nobody handles these signals: the process ends
+            signal.setitimer(signal.ITIMER_REAL, WAITS_SECONDS + usual)
             if _fails(item, following):
                 return NOTICED
-        signal.alarm(0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
         return MISSED
 
     def _look_loaded(self, mistake: Mistake, tests: list[str]) -> int:
