@@ -117,7 +117,7 @@ def test_a_failed_full_run_goes_on_over_records_known_before(feed: Feed) -> None
     assert failed.status == "failed"
     again = feed.run(menu(2))
     assert (again.pk, again.status, again.deleted_count) == (failed.pk, "succeeded", 1)
-    assert feed.queries[-1].checkpoint == {"page": 0}
+    assert [query.checkpoint for query in feed.queries][2:3] == [{"page": 0}]
     assert set(MenuVariation.objects.filter(archived_at=None).values_list("name", "item__name")) == {
         ("Regular", "Dish 1"),
         ("Regular", "Dish 2"),

@@ -260,10 +260,10 @@ def test_the_lease_is_prolonged_before_anything_is_sent(operation: Operation) ->
 
 @pytest.mark.parametrize(
     ("error", "is_counted"),
-    [(AuthenticationFailed(), True), (ProviderUnavailable(), True), (RateLimited(), False)],
+    [(AuthenticationFailed(), True), (ProviderUnavailable(), True), (RateLimited(), False), (RequestRejected(), False)],
     ids=lambda value: getattr(value, "code", str(value)),
 )
-def test_what_tells_of_the_connection_is_the_integrations_trouble(
+def test_only_what_concerns_the_connection_is_trouble_of_the_integration(
     operation: Operation, integration: Integration, error: HospientError, is_counted: bool
 ) -> None:
     attempt(operation, Vendor(error))

@@ -21,7 +21,10 @@ from tests.mutations.mistakes import ROOT, Mistake, make, mistakes
 
 A, W = "integrations/tests/test_", "webhooks/tests/test_"
 AREAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "outbox": (("integrations/outbox/*.py",), (f"{A}outbox.py", f"{A}retries.py", f"{A}api_actions.py", f"{A}background.py")),
+    "outbox": (
+        ("integrations/outbox/*.py",),
+        (f"{A}outbox.py", f"{A}retries.py", f"{A}one_intention.py", f"{A}payers.py", f"{A}api_actions.py", f"{A}background.py"),
+    ),
     "sync": (
         ("integrations/sync/*.py",),
         (

@@ -60,7 +60,8 @@ class Lane:
         try:
             os.waitpid(self._fork(self._observe), 0)
             if failed := (self.folder / "failed").read_text():
-                raise session.Failed(failed)
+                print(failed, flush=True)
+                raise session.Failed("tests fail as they are")
             self._read_observed()
             for mistake in self.mistakes:
                 if time.monotonic() > self.until:
