@@ -41,6 +41,8 @@ TAKEN_OVER_SECONDS = 10.0
 RESTART_SECONDS = 5.0
 STATEMENTS_A_HUNDRED = 40
 """For a hundred due integrations; SQLite takes few rows at a time."""
+QUICK_PATIENCE = 4
+"""A quick run stands beside much else on a machine that nobody keeps quiet: it tells what is broken, and the full one what is slow."""
 VENDOR_SECONDS = 0.005
 SLOW_SECONDS = 0.5
 OUTLETS = 5
@@ -71,7 +73,7 @@ def idle(ground: world.Ground, quick: bool) -> tuple[str, bool]:
         before = cpu_seconds(worker.process.pid)
         time.sleep(seconds)
         share = (cpu_seconds(worker.process.pid) - before) / seconds
-    return f"a worker with nothing to do takes {share:.1%} of a core", share < IDLE_SHARE
+    return f"a worker with nothing to do takes {share:.1%} of a core", share < allowed(IDLE_SHARE, quick)
 
 
 def flood(ground: world.Ground, quick: bool) -> tuple[str, bool]:
@@ -96,8 +98,8 @@ def flood(ground: world.Ground, quick: bool) -> tuple[str, bool]:
             rate = runs.count() / (time.monotonic() - begun)
             cpu = (team.cpu_seconds() - before) / max(runs.count(), 1)
         failed = runs.exclude(status="succeeded").count()
-    late, in_time = judged(probes)
-    aim = DRAINED_A_SECOND / 5 if quick else DRAINED_A_SECOND
+    late, in_time = judged(probes, quick)
+    aim = DRAINED_A_SECOND / 20 if quick else DRAINED_A_SECOND  # of few runs the most of the time is the worker's start
     good = ended and in_time and not failed and rate >= aim and len(statements) <= STATEMENTS_A_HUNDRED and not team.locked_count()
     return (
         f"{runs.count():,} runs due: {rate:.0f} a second, {1000 * cpu:.1f} ms of CPU each in the workers, {failed} failed; {len(statements)} statements opened those of {opened} integrations; "
@@ -120,7 +122,7 @@ def hung(ground: world.Ground, quick: bool) -> tuple[str, bool]:
             time.sleep(2)
             with probing(quiet, 5 if quick else 40) as probes:
                 pass
-    late, good = judged(probes)
+    late, good = judged(probes, quick)
     return f"{count} hotels whose vendors hang; another meanwhile: {late}", good
 
 
@@ -135,7 +137,7 @@ def noisy(ground: world.Ground, quick: bool) -> tuple[str, bool]:
             time.sleep(2)
             with probing(quiet, 3 if quick else 40) as probes:
                 pass
-    late, good = judged(probes)
+    late, good = judged(probes, quick)
     return f"{count:,} operations, events and runs of one hotel; another meanwhile: {late}", good and not worker.locked_count
 
 
@@ -157,7 +159,9 @@ def killed(ground: world.Ground, quick: bool) -> tuple[str, bool]:
                 seconds = time.monotonic() - died
                 first.process.wait()
                 first.process = first._start()  # for `stop` to end
-    return f"an event whose worker was killed is worked by another after {seconds:.1f} s", ended and seconds < TAKEN_OVER_SECONDS
+    return f"an event whose worker was killed is worked by another after {seconds:.1f} s", ended and seconds < allowed(
+        TAKEN_OVER_SECONDS, quick
+    )
 
 
 def restarted(ground: world.Ground, quick: bool) -> tuple[str, bool]:
@@ -187,7 +191,7 @@ def restarted(ground: world.Ground, quick: bool) -> tuple[str, bool]:
     return (
         f"after PostgreSQL was there again {len(rows)} runs, checks and events were worked in {seconds:.1f} s (asked for in {asked:.1f} s); "
         f"{', '.join(wrong) or 'none failed'}"
-    ), ended and not wrong and seconds < RESTART_SECONDS
+    ), ended and not wrong and seconds < allowed(RESTART_SECONDS, quick)
 
 
 # --- the idle hotel ------------------------------------------------------------------------------------------------------------
@@ -221,7 +225,11 @@ def ask(service: Any, number: int) -> tuple[Any, ...]:
     return incoming, world.enqueued(service, "post_guest_check", CHECK), service.request_sync("menus")[0]
 
 
-def judged(rows: Sequence[Any]) -> tuple[str, bool]:
+def allowed(limit: float, quick: bool) -> float:
+    return limit * (QUICK_PATIENCE if quick else 1)
+
+
+def judged(rows: Sequence[Any], quick: bool) -> tuple[str, bool]:
     """Say how long 95 of 100 had to wait, and whether that is in time."""
     delays: dict[str, list[float]] = {}
     for row in rows:
@@ -230,7 +238,8 @@ def judged(rows: Sequence[Any]) -> tuple[str, bool]:
     limits = {"WebhookEvent": EVENT_SECONDS}
     said = ", ".join(f"{WORDS[kind]} {seconds:.1f} s" for kind, seconds in p95.items())
     longest = max(max(found) for found in delays.values())
-    return f"{said} (p95, longest {longest:.1f} s)", all(seconds < limits.get(kind, BEGIN_SECONDS) for kind, seconds in p95.items())
+    in_time = all(seconds < allowed(limits.get(kind, BEGIN_SECONDS), quick) for kind, seconds in p95.items())
+    return f"{said} (p95, longest {longest:.1f} s)", in_time
 
 
 WORDS = {"WebhookEvent": "event", "Operation": "check", "SyncRun": "sync begun"}
