@@ -117,7 +117,9 @@ class TestCelery:
             message = broker.SimpleQueue("hospient").get(timeout=1)
             return message.headers["task"], message.decode()[0]
 
-    def test_a_task_is_sent_by_its_path_with_its_arguments_and_run_at_the_other_end(self, celery: ModuleType, backend: Any) -> None:
+    def test_a_task_is_sent_by_its_path_with_its_arguments_and_run_at_the_other_end(
+        self, celery: ModuleType, backend: Any, db: None
+    ) -> None:
         result = backend.enqueue(note, (7,), {"times": 2})
         name, (path, args, kwargs) = self.sent(celery)
         assert (name, path) == ("hospient.run", f"{__name__}.note")

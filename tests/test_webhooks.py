@@ -87,7 +87,7 @@ def test_access_that_square_withdraws_asks_for_a_person(connected: Connected) ->
     assert inbox.drain(integration).done == 1
     integration.refresh_from_db()
     assert (integration.status, integration.next_sync_at) == (IntegrationStatus.ERROR, None)
-    assert "connect it again" in integration.last_error
+    assert "connect it again" in integration.last_error_hint
 
 
 @pytest.mark.parametrize("connected", ["opera_cloud"], indirect=True)

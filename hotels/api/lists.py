@@ -108,7 +108,7 @@ class MomentField(IsoDateTimeField):
         try:
             return moment and moment.astimezone(UTC)
         except OverflowError:  # the year 1 in a zone ahead of UTC
-            raise forms.ValidationError("Give a time that also exists in UTC.") from None
+            raise forms.ValidationError("Give a time that also exists in UTC.", "invalid") from None
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
@@ -131,7 +131,7 @@ class _Truth(forms.NullBooleanField):
         if value in (None, ""):
             return None
         if value not in ("true", "false"):
-            raise forms.ValidationError("Use true or false.")
+            raise forms.ValidationError("Use true or false.", "invalid")
         return value == "true"
 
 

@@ -48,7 +48,7 @@ def desk(hotel: Hotel, connect: Connect) -> Integration:
 def later(operation: Operation) -> Operation:
     """Let a day pass, and let a worker take up what is due; return the operation as it is then."""
     Operation.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
-    tasks.deliver_operations.func(operation.integration_id)
+    tasks.deliver_operations(operation.integration_id)
     return Operation.objects.select_related("integration__hotel").get(pk=operation.pk)
 
 
