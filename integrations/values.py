@@ -51,6 +51,11 @@ def minor_digits(currency: str) -> int:
     return MINOR_DIGITS.get(currency, 2)
 
 
+def smallest(currency: str) -> Decimal:
+    """Return the smallest amount there is in a currency: 0.01 EUR, 1 JPY."""
+    return Decimal(1).scaleb(-minor_digits(currency))
+
+
 def is_payable(amount: Decimal, currency: str) -> bool:
     """Say whether an amount has no more digits than its currency."""
     return amount == round(amount, minor_digits(currency))

@@ -11,7 +11,7 @@ CHECK_COLOURS = colours(CheckStatus, pending="info", open="info", closed="succes
 class LineInline(ReadOnlyInline):
     model = GuestCheckLine
     verbose_name_plural = "lines"
-    fields = ("name", "quantity", "unit_price", "total_price", "note")
+    fields = ("name", "quantity", "unit_price", "total_price", "tax", "note")
     readonly_fields = fields
     show_change_link = False
 
@@ -26,7 +26,24 @@ class GuestCheckAdmin(VendorRecordAdmin):
     inlines = (LineInline,)
     fieldsets = (
         (None, {"fields": ("hotel", "status_label", "status_original", "guest", "room_number", "void_reason")}),
-        ("Money", {"fields": ("subtotal", "tax", "total", "amount_due", "currency", "payment_method", "payment_status")}),
+        (
+            "Money",
+            {
+                "fields": (
+                    "subtotal",
+                    "discount",
+                    "service_charge",
+                    "tax",
+                    "is_tax_included",
+                    "total",
+                    "tip",
+                    "amount_due",
+                    "currency",
+                    "payment_method",
+                    "payment_status",
+                )
+            },
+        ),
         ("Record", {"fields": ("created", "archived", "changed")}),
     )
 

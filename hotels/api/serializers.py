@@ -132,24 +132,28 @@ class GuestCheckLineSerializer(serializers.ModelSerializer):
     quantity = serializers.DecimalField(max_digits=12, decimal_places=3, normalize_output=True)
     unit_price = Money()
     total_price = Money()
+    tax = Money(allow_null=True)
 
     class Meta:
         model = GuestCheckLine
-        fields = ["item_id", "variation_id", "name", "quantity", "unit_price", "total_price", "note"]
+        fields = ["item_id", "variation_id", "name", "quantity", "unit_price", "total_price", "tax", "note"]
 
 
 class GuestCheckSerializer(serializers.ModelSerializer):
     lines = GuestCheckLineSerializer(many=True)
     subtotal = Money()
+    discount = Money()
+    service_charge = Money()
     tax = Money()
     total = Money(allow_null=True)
+    tip = Money()
     amount_due = Money(allow_null=True)
 
     class Meta:
         model = GuestCheck
         fields = [
-            "id", "guest_id", "room_number", "status", "status_original", "lines", "subtotal", "tax", "total", "amount_due",
-            "currency", "payment_method", "payment_status", "void_reason", *RECORD,
+            "id", "guest_id", "room_number", "status", "status_original", "lines", "subtotal", "discount", "service_charge", "tax",
+            "is_tax_included", "total", "tip", "amount_due", "currency", "payment_method", "payment_status", "void_reason", *RECORD,
         ]  # fmt: skip
 
 

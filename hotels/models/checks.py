@@ -23,8 +23,12 @@ class GuestCheck(HotelRecord):
     status = models.CharField(max_length=16, choices=CheckStatus, default=CheckStatus.PENDING)
     status_original = models.CharField(max_length=64, blank=True, editable=False)
     subtotal = models.DecimalField(max_digits=16, decimal_places=4, default=0)
+    discount = models.DecimalField(max_digits=16, decimal_places=4, default=0)
+    service_charge = models.DecimalField(max_digits=16, decimal_places=4, default=0)
     tax = models.DecimalField(max_digits=16, decimal_places=4, default=0)
+    is_tax_included = models.BooleanField("tax is in the prices", default=False)
     total = models.DecimalField(max_digits=16, decimal_places=4, null=True)
+    tip = models.DecimalField(max_digits=16, decimal_places=4, default=0, help_text="On top of the total.")
     amount_due = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     payment_method = models.CharField(max_length=32, blank=True)
@@ -47,6 +51,7 @@ class GuestCheckLine(models.Model):
     quantity = models.DecimalField(max_digits=12, decimal_places=3, default=1)
     unit_price = models.DecimalField(max_digits=16, decimal_places=4)
     total_price = models.DecimalField(max_digits=16, decimal_places=4)
+    tax = models.DecimalField(max_digits=16, decimal_places=4, null=True, blank=True)
     note = models.CharField(max_length=2000, blank=True)
 
     class Meta:

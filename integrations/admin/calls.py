@@ -6,7 +6,7 @@ Where the body names a row of the hotel, the field suggests the hotel's own (`#1
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django import forms
@@ -26,7 +26,9 @@ from integrations.exceptions import HospientError, InvalidInput
 from integrations.models import Integration, Operation, OperationStatus
 from integrations.services import manifest, service_for
 from integrations.services.calls import CALLS, perform
+from integrations.services.inputs import sum_of
 from integrations.services.service import IntegrationService
+from integrations.values import smallest
 
 SUGGESTIONS = 200
 """Rows a field suggests: enough for the house tonight, and little enough for a phone."""
@@ -133,14 +135,16 @@ class LineForm(forms.Form):
     item = forms.CharField(max_length=512, widget=widgets.UnfoldAdminTextInputWidget(attrs={"list": "list-menu", "autocomplete": "off"}))
     quantity = AmountField(initial=1)
     unit_price = AmountField(required=False)
+    tax = AmountField(required=False)
     note = forms.CharField(required=False, max_length=2000, widget=widgets.UnfoldAdminTextInputWidget())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["unit_price"].widget.attrs["placeholder"] = "From the menu"
+        self.fields["tax"].widget.attrs["placeholder"] = "If each line has its own"
 
-    def line(self, prices: Mapping[str, str]) -> dict[str, Any]:
-        """Return the line as the service reads it; the menu's price counts where none was typed."""
+    def line(self, prices: Mapping[str, str], currency: str) -> dict[str, Any]:
+        """Return the line as the service reads it, at what can be paid for it; the menu's price counts where none was typed."""
         values = self.cleaned_data
         price = values["unit_price"]
         if price is None:
@@ -151,7 +155,8 @@ class LineForm(forms.Form):
             **what,
             "quantity": values["quantity"],
             "unit_price": price,
-            "total_price": values["quantity"] * price,
+            "total_price": (values["quantity"] * price).quantize(smallest(currency), ROUND_HALF_UP),
+            "tax": values["tax"],
             "note": values["note"],
         }
 
@@ -164,6 +169,7 @@ class CheckForm(CallForm):
 
     def __init__(self, data: Any, *, name: str, integration: Integration) -> None:
         super().__init__(data, name=name, integration=integration)
+        self.currency = integration.hotel.currency
         self.menu = _menu(integration)
         self.lines = LineFormSet(data, prefix="lines")
 
@@ -172,9 +178,11 @@ class CheckForm(CallForm):
 
     def body(self) -> dict[str, Any]:
         body = super().body()
-        items = [form.line(dict(self.menu)) for form in self.lines if form.cleaned_data]
+        currency = body.get("currency") or self.currency
+        items = [form.line(dict(self.menu), currency) for form in self.lines if form.cleaned_data]
         subtotal = sum((item["total_price"] for item in items), Decimal(0))
-        return {**body, "items": items, "subtotal": subtotal, "total": subtotal + body.get("tax", Decimal(0))}
+        parts = {name: body[name] for name in ("discount", "service_charge", "tax", "tax_included") if name in body}
+        return {**body, "items": items, "subtotal": subtotal, "total": sum_of(subtotal, **parts)}
 
     def refuse(self, errors: Mapping[str, str]) -> None:
         rest = {}
@@ -183,7 +191,7 @@ class CheckForm(CallForm):
             number, _, field = place.partition(".")
             if group == "items" and number.isdecimal() and int(number) < len(self.lines.forms):
                 self.lines.forms[int(number)].add_error(
-                    {"menu_id": "item", "variation_id": "item", "quantity": "quantity"}.get(field), sentence
+                    {"menu_id": "item", "variation_id": "item", "quantity": "quantity", "tax": "tax"}.get(field), sentence
                 )
             else:
                 rest[path] = sentence

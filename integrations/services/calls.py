@@ -68,7 +68,10 @@ def check(service: IntegrationService, name: str, data: Mapping[str, Any]) -> tu
         about = inputs.read_reference(about, declared.about)
     if declared.body is None and rest:
         raise InvalidInput(dict.fromkeys(rest, "There is no such field. Check its spelling."))
-    return about, inputs.read(declared.body, rest) if declared.body else None
+    body = inputs.read(declared.body, rest) if declared.body else None
+    if body is not None and is_write(service, name):
+        service.check_body(name, body)
+    return about, body
 
 
 def perform(service: IntegrationService, name: str, data: Mapping[str, Any], *, idempotency_key: str = "") -> Any:

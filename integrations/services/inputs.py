@@ -26,8 +26,7 @@ from integrations.decoding import unstorable
 from integrations.exceptions import InvalidInput, RecordRejected
 from integrations.security.kept import keepable
 
-CENT = Decimal("0.01")
-"""Sums may differ by this much: tills round each line."""
+ZERO = Decimal(0)
 
 
 def _by(read: Callable[[Any, str], Any]) -> BeforeValidator:
@@ -45,6 +44,7 @@ def _by(read: Callable[[Any, str], Any]) -> BeforeValidator:
 Number = Annotated[Decimal, _by(values.number)]
 Whole = Annotated[int, _by(values.whole)]
 Money = Annotated[Decimal, _by(values.amount), Field(max_digits=16, decimal_places=4)]
+NotNegative = Annotated[Money, Field(ge=0)]
 Moment = Annotated[datetime, _by(values.moment)]
 """A time without a zone is read as UTC."""
 Day = Annotated[date, _by(values.plain_day)]
@@ -166,6 +166,13 @@ class SyncInput(Input):
 # --- point of sale -------------------------------------------------------------------------------------------------------------
 
 
+def sum_of(
+    subtotal: Decimal, discount: Decimal = ZERO, service_charge: Decimal = ZERO, tax: Decimal = ZERO, *, tax_included: bool = False
+) -> Decimal:
+    """Return what the parts of a check come to: its total."""
+    return subtotal - discount + service_charge + (ZERO if tax_included else tax)
+
+
 class CheckItemInput(Input):
     menu_id: Id | None = Field(None, description="The menu item's id at Hospient; leave it out for something that is not on the menu.")
     variation_id: Id | None = Field(None, description="Which variation; needed only if the item has several.")
@@ -173,38 +180,75 @@ class CheckItemInput(Input):
     quantity: Annotated[Number, Field(gt=0, le=10_000, max_digits=12, decimal_places=3)]
     unit_price: Money
     total_price: Money
+    tax: Money | None = Field(
+        None, description="What of the check's tax is this line's. Give it for every line that is taxed, or for none."
+    )
     note: Text = ""
 
 
 class GuestCheckInput(Input):
+    """A check as the till knows it: subtotal (of the items) - discount + service_charge + tax = total, without the tax where prices include
+    it. The tip comes on top of the total."""
+
     guest_id: Reference | None = None
     room_number: RoomNumber = ""
     reservation_id: Reference | None = None
     items: Annotated[list[CheckItemInput], Field(min_length=1, max_length=500)]
     subtotal: Money
-    tax: Money = Decimal(0)
+    discount: NotNegative = Field(
+        ZERO, description="Taken off the subtotal. What is taken off under a name of its own can be an item with a negative price instead."
+    )
+    service_charge: NotNegative = Field(ZERO, description="What the house adds for service.")
+    tax: Money = ZERO
+    tax_included: bool = Field(False, description="The prices include the tax: it is part of the total already, not added to it.")
     total: Money
+    tip: NotNegative = Field(ZERO, description="What the guest gives on top of the total; not taxed.")
     currency: str = Field("", pattern=r"^([A-Z]{3})?$", description="ISO 4217; the hotel's currency if left out.")
     payment_method: str = Field("", max_length=32)
     payment_status: Literal["pending", "paid"] = "pending"
 
     @model_validator(mode="after")
-    def totals_add_up(self) -> "GuestCheckInput":
+    def names_its_items(self) -> "GuestCheckInput":
+        sentence = "Name a menu item (menu_id), or give a name for something that is not on the menu."
+        if nameless := [number for number, item in enumerate(self.items) if item.menu_id is None and not item.name]:
+            raise InvalidInput({f"items.{number}.menu_id": sentence for number in nameless})
+        return self
+
+    def check_sums(self, currency: str) -> None:
+        """Refuse what cannot be paid in this currency, or does not add up. Raises InvalidInput."""
+        names = ("subtotal", "discount", "service_charge", "tax", "total", "tip")
+        by_line = {
+            f"items.{number}.{name}": getattr(item, name) for number, item in enumerate(self.items) for name in ("total_price", "tax")
+        }
+        check_payable({name: getattr(self, name) for name in names} | by_line, currency)
         errors: dict[str, str] = {}
+        unit = values.smallest(currency)  # sums may differ by this much: tills round each line
         for number, item in enumerate(self.items):
             expected = item.quantity * item.unit_price
-            if abs(expected - item.total_price) > CENT:
+            if abs(expected - item.total_price) > unit:
                 errors[f"items.{number}.total_price"] = f"{item.quantity} × {item.unit_price} is {expected:f}, not {item.total_price}."
-            if item.menu_id is None and not item.name:
-                errors[f"items.{number}.menu_id"] = "Name a menu item (menu_id), or give a name for something that is not on the menu."
-        lines = sum((item.total_price for item in self.items), Decimal(0))
-        if abs(lines - self.subtotal) > CENT:
+        lines = sum((item.total_price for item in self.items), ZERO)
+        if abs(lines - self.subtotal) > unit:
             errors["subtotal"] = f"The items add up to {lines}, not {self.subtotal}."
-        if abs(self.subtotal + self.tax - self.total) > CENT:
-            errors["total"] = f"Subtotal and tax add up to {self.subtotal + self.tax}, not {self.total}."
+        due = sum_of(self.subtotal, self.discount, self.service_charge, self.tax, tax_included=self.tax_included)
+        if abs(due - self.total) > unit:
+            parts = ["subtotal", *(name for name in ("discount", "service_charge") if getattr(self, name))]
+            parts += [] if self.tax_included else ["tax"]
+            words = f"{', '.join(parts[:-1])} and {parts[-1]} add" if len(parts) > 1 else "subtotal adds"
+            errors["total"] = f"{words.replace('_', ' ').capitalize()} up to {due}, not {self.total}."
+        errors |= self._tax_errors(unit)
         if errors:
             raise InvalidInput(errors)
-        return self
+
+    def _tax_errors(self, unit: Decimal) -> dict[str, str]:
+        if self.tax_included and self.tax and abs(self.tax) >= abs(self.total):
+            return {"tax": f"A tax that the prices include is less than the total of {self.total}; this is {self.tax}."}
+        told = [item.tax for item in self.items if item.tax is not None]
+        of_lines = sum(told, ZERO)
+        # What a service charge is taxed with is no line's.
+        if told and (abs(of_lines - self.tax) > unit if not self.service_charge else of_lines - self.tax > unit):
+            return {"tax": f"The taxes of the items add up to {of_lines}, not {self.tax}."}
+        return {}
 
 
 class VoidInput(Input):
@@ -222,7 +266,7 @@ class CheckInInput(Input):
     check_in_by: str = Field("", max_length=120)
     special_requests: Text = ""
     payment_method: str = Field("", max_length=32)
-    deposit_amount: Annotated[Money, Field(ge=0)] | None = None
+    deposit_amount: NotNegative | None = None
 
 
 class CheckOutInput(Input):

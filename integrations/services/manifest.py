@@ -106,6 +106,10 @@ class Operation(Declaration):
     """How many characters the vendor takes, by its contract, where that is less than the door does: field -> most; `items.*.name` for each."""
     unsigned: tuple[str, ...] = ()
     """Amounts in which the vendor takes nothing negative."""
+    lacks: Mapping[str, str] = Field(default_factory=dict)
+    """Parts of the body that this vendor has no place for -> what to do instead; `items.*.tax` for each."""
+    only_paid: tuple[str, ...] = ()
+    """Parts of a check that this vendor takes with its payment alone."""
     kind: Kind | None = None
     """Which kind of integration it belongs to, where the manifest has several."""
 
@@ -121,6 +125,13 @@ class Operation(Declaration):
             for path, amount in _at(body, name.split(".")):
                 if isinstance(amount, Decimal) and amount < 0:
                     errors[path] = f"{vendor} takes no negative amount here."
+        for name, instead in self.lacks.items():
+            errors |= {path: f"{vendor} has no place for this. {instead}" for path, given in _at(body, name.split(".")) if given}
+        for name in self.only_paid if body.get("payment_status") != "paid" else ():
+            if body.get(name):
+                errors[name] = (
+                    f"{vendor} takes it with the payment alone, and this check is not paid. Leave it out, or give payment_status paid."
+                )
         return errors
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from hotels.models import GuestCheck, GuestCheckLine, MenuItem, MenuVariation
 from integrations.exceptions import InvalidInput
 from integrations.models import Operation, SyncRun
-from integrations.services.inputs import CheckItemInput, GuestCheckInput, VoidInput, check_payable, read
+from integrations.services.inputs import CheckItemInput, GuestCheckInput, Input, VoidInput, read
 from integrations.services.manifest import Kind
 from integrations.services.service import IntegrationService
 from integrations.sync.reconcile import apply_records
@@ -27,12 +27,15 @@ class PosService(IntegrationService):
 
     # --- checks ----------------------------------------------------------------------------------------------------------------
 
+    def check_body(self, name: str, body: Input) -> None:
+        if isinstance(body, GuestCheckInput):
+            body.check_sums(body.currency or self.integration.hotel.currency)
+        super().check_body(name, body)
+
     def post_guest_check(self, check: Mapping[str, Any], *, idempotency_key: str = "") -> Operation:
         """Post a check (`inputs.GuestCheckInput`). The operation's `answer` has `reference`, the vendor's id of the check."""
         given = read(GuestCheckInput, check)
-        amounts = {name: getattr(given, name) for name in ("subtotal", "tax", "total")}
-        amounts |= {f"items.{number}.total_price": item.total_price for number, item in enumerate(given.items)}
-        check_payable(amounts, given.currency or self.integration.hotel.currency)
+        self.check_body("post_guest_check", given)
         return self.push(
             "post_guest_check",
             body=given.model_dump(),
@@ -89,9 +92,13 @@ class PosService(IntegrationService):
             guest=guest,
             room_number=given.room_number,
             subtotal=given.subtotal,
+            discount=given.discount,
+            service_charge=given.service_charge,
             tax=given.tax,
+            is_tax_included=given.tax_included,
             total=given.total,
-            amount_due=Decimal(0) if given.payment_status == "paid" else given.total,
+            tip=given.tip,
+            amount_due=Decimal(0) if given.payment_status == "paid" else given.total + given.tip,
             currency=given.currency or hotel.currency,
             payment_method=given.payment_method,
             payment_status=given.payment_status,
@@ -111,6 +118,9 @@ class PosService(IntegrationService):
             "payment_method": given.payment_method,
             "payment_status": given.payment_status,
         }
+        # What a check does not have is not spoken of: a system that has no such field need not know it.
+        payload |= {name: str(amount) for name in ("discount", "service_charge", "tip") if (amount := getattr(given, name))}
+        payload |= {"tax_included": True} if given.tax_included else {}
         return {"payload": payload, "object_key": f"guest_check:{check.pk}", "record_type": "guest_check", "object_id": check.pk}
 
     def _lines(self, items: list[CheckItemInput]) -> list[dict[str, Any]]:
@@ -147,6 +157,7 @@ class PosService(IntegrationService):
             "quantity": item.quantity,
             "unit_price": item.unit_price,
             "total_price": item.total_price,
+            "tax": item.tax,
             "note": item.note,
         }
         sent = {
@@ -159,4 +170,4 @@ class PosService(IntegrationService):
             "variation_external_id": self.references.external_id("menu_variation", variation),
             "menu_price": str(variation.price) if variation and variation.price is not None else None,
         }
-        return {"row": row, "sent": sent}
+        return {"row": row, "sent": sent | ({"tax": str(item.tax)} if item.tax is not None else {})}

@@ -48,6 +48,7 @@ from integrations.security.redaction import redact
 from integrations.services import effects, manifest, registry, rows
 from integrations.services.base import Provider
 from integrations.services.connect import LogBook, provider_for
+from integrations.services.inputs import Input
 from integrations.services.references import References
 from integrations.sync import health, schedule
 from integrations.sync.known import Counts
@@ -336,6 +337,11 @@ class IntegrationService:
             raise IntegrationInactive()
 
     # --- push ------------------------------------------------------------------------------------------------------------------
+
+    def check_body(self, name: str, body: Input) -> None:
+        """Refuse a body of a write that the vendor would refuse. Raises UnsupportedOperation, InvalidInput."""
+        if refused := self._operation(name).refused(body.model_dump(), self.provider.manifest.name):
+            raise InvalidInput(refused)
 
     def push(
         self,

@@ -89,8 +89,10 @@ function checkLines(box) {
   const template = box.querySelector("template");
   const lines = box.querySelector("[data-lines]");
   const prices = new Map([...document.querySelectorAll("#list-menu option")].map((option) => [option.value, option.dataset.price]));
-  const tax = document.querySelector("[name=tax]");
+  const form = box.closest("form");
   const number = (input) => Number((input?.value || "").replace(",", ".")) || 0;
+
+  const amount = (name) => number(form.elements[name]);
 
   function sum() {
     let subtotal = 0;
@@ -100,7 +102,7 @@ function checkLines(box) {
       subtotal += number(field("quantity")) * price;
     }
     box.querySelector("[data-subtotal]").textContent = subtotal.toFixed(2);
-    box.querySelector("[data-total]").textContent = (subtotal + number(tax)).toFixed(2);
+    box.querySelector("[data-total]").textContent = (subtotal - amount("discount") + amount("service_charge") + (form.elements.tax_included?.checked ? 0 : amount("tax"))).toFixed(2);
   }
 
   box.querySelector("[data-add-line]").addEventListener("click", () => {
@@ -118,8 +120,7 @@ function checkLines(box) {
     count.value = lines.children.length;
     sum();
   });
-  box.addEventListener("input", sum);
-  tax?.addEventListener("input", sum);
+  form.addEventListener("input", sum);
   sum();
 }
 
