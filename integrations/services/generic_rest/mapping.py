@@ -39,7 +39,20 @@ HOUSEKEEPING = {word: word for word in ("clean", "dirty", "pickup", "inspected",
 OCCUPANCY = {"vacant": "vacant", "available": "vacant", "free": "vacant", "occupied": "occupied"}
 SENDERS = {"guest": "guest", "staff": "staff", "hotel": "staff", "system": "system"}
 NOTIFICATION_STATUSES = {word: word for word in ("pending", "sent", "delivered", "read", "failed")}
-MONEY = {"unit_price", "total_price", "quantity", "subtotal", "tax", "total", "amount", "deposit_amount", "final_bill_amount"}
+MONEY = {
+    "unit_price",
+    "total_price",
+    "quantity",
+    "subtotal",
+    "discount",
+    "service_charge",
+    "tax",
+    "total",
+    "tip",
+    "amount",
+    "deposit_amount",
+    "final_bill_amount",
+}
 """Payload fields that arrive as decimal text and leave as numbers."""
 OURS = {"feedback_id", "message_id", "notification_id", "menu_price", "dry_run"}
 """Payload fields that are Hospient's own business."""

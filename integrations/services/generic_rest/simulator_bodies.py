@@ -33,6 +33,7 @@ Text, Words, Id = (
 )
 RoomNumber = Annotated[str, Field(max_length=20)]
 Amount = Annotated[float, Field(allow_inf_nan=False, ge=-1_000_000, le=1_000_000)]
+Positive = Annotated[Amount, Field(ge=0)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 Currency, Priority = Literal["EUR"], Literal["low", "normal", "high", "urgent"]
 
@@ -42,6 +43,7 @@ class Line(Body):
     quantity: Annotated[float, Field(gt=0, le=10_000)]
     unit_price: Amount
     total_price: Amount
+    tax: Amount | None = None
     note: Text = ""
     menu_id: Id | None = None
     variation_id: Id | None = None
@@ -59,8 +61,12 @@ class Check(About):
     check_number: Annotated[str, Field(min_length=1, max_length=64)]
     items: Annotated[list[Line], Field(min_length=1, max_length=500)]
     subtotal: Amount
+    discount: Positive = 0
+    service_charge: Positive = 0
     tax: Amount = 0
+    tax_included: bool = False
     total: Amount
+    tip: Positive = 0
     payment_method: Words = ""
     payment_status: Literal["pending", "paid"] = "pending"
 

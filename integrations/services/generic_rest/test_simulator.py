@@ -58,7 +58,7 @@ WRONG_BODIES = [
             "items.0.total_price": {"invalid": [None]}, "items.0.menu_id": {"not_found": ["menu_99"], "invalid": [1, ""]}, "items.0.note": {"invalid": ["n" * 2001]},
             "items.0.price": {"unknown_field": [1]}, "subtotal": {"invalid": [..., "31.98"]}, "total": {"invalid": [..., None]}, "tax": {"invalid": ["2.56"]},
             "currency": {"invalid": ["USD", "eur", 978, ""]}, "payment_status": {"invalid": ["settled"]}, "payment_method": {"invalid": ["m" * 256]},
-            "roomNumber": {"unknown_field": ["101"]}, "tip": {"unknown_field": [5]}, "id": {"unknown_field": ["mine"]},
+            "roomNumber": {"unknown_field": ["101"]}, "tip": {"invalid": ["5.00", -5]}, "discount": {"invalid": [-1]}, "tax_included": {"invalid": [1, "yes"]}, "gratuity": {"unknown_field": [5]}, "id": {"unknown_field": ["mine"]},
         }),
         ("POST", "/checkins", CHECK_IN, {
             "reservation_id": {"invalid": [..., "", 1], "not_found": ["res_9"], "wrong_status": ["res_3", "res_4", "res_5"]},

@@ -110,7 +110,19 @@ manifest = Manifest(
     operations=(
         # Simphony remembers a request's idempotencyId for 300 seconds and no longer; after that we look for the check by its name.
         # A request may be on its way to the property for 60 seconds before Simphony answers 521.
-        Operation(name="post_guest_check", label="Post a guest check", idempotency=Idempotency.LOOKUP, settle_seconds=90),
+        # A check has discounts and serviceCharges, each of a kind set up in EMC; Oracle's pages leave open what is in them, and a wrong
+        # bill is worse than a refused one. A tip is of a tender (`chargedTipTotal`).
+        Operation(
+            name="post_guest_check",
+            label="Post a guest check",
+            idempotency=Idempotency.LOOKUP,
+            settle_seconds=90,
+            lacks={
+                "discount": "Let the till take it off, or post what is left of each line.",
+                "service_charge": "Let the till add it, or post it as a line.",
+            },
+            only_paid=("tip",),
+        ),
         Operation(name="get_check_status", label="Read a check", writes=False),
         Operation(name="void_check", label="Cancel a check", idempotency=Idempotency.LOOKUP, settle_seconds=90),
     ),

@@ -175,15 +175,20 @@ def tenders(payload: Mapping[str, Any], config: Config) -> list[dict[str, Any]]:
                 "The guest has paid this check, but no tender for paid checks is configured.",
                 hint="Enter tender_id in the integration's configuration, then retry.",
             )
-        return [{"tenderId": config.tender_id, "total": Decimal(payload["total"])}]
+        tip = Decimal(payload.get("tip") or 0)
+        # What was charged, the tip in it: else the check stays open by that much (integrators' reports, 2026-08; Oracle does not say).
+        tender = {"tenderId": config.tender_id, "total": Decimal(payload["total"]) + tip}
+        return [tender | ({"chargedTipTotal": tip} if tip else {})]
     return [{"tenderId": config.service_total_id, "total": 0}] if config.service_total_id else []
 
 
 def posted(check: Mapping[str, Any], payload: Mapping[str, Any], currency: str) -> dict[str, Any]:
     """Return the answer of post_guest_check; a total that differs from ours is worth a warning, not a failure."""
-    record = guest_check(check, currency)
+    record, tip = guest_check(check, currency), Decimal(payload.get("tip") or 0)
     warnings = []
-    if record.total is not None and record.total != Decimal(payload["total"]):
+    if tip and _charged_tip(check) != tip:
+        warnings.append("Simphony took the payment without the tip: the tender in the configuration takes none. Enter it at the till.")
+    if record.total is not None and record.total - _charged_tip(check) != Decimal(payload["total"]):
         warnings.append(
             f"Simphony's total is {record.total} {currency}, Hospient's {payload['total']}: compare prices and taxes with the till."
         )
@@ -194,6 +199,11 @@ def posted(check: Mapping[str, Any], payload: Mapping[str, Any], currency: str) 
         "total": None if record.total is None else str(record.total),
         "warnings": warnings,
     }
+
+
+def _charged_tip(check: Mapping[str, Any]) -> Decimal:
+    told = (values.amount(tender.get("chargedTipTotal"), "chargedTipTotal") for tender in values.objects(check.get("tenders"), "tenders"))
+    return sum((tip for tip in told if tip), Decimal(0))
 
 
 # --- values --------------------------------------------------------------------------------------------------------------------

@@ -290,9 +290,10 @@ class SimphonySimulator(Simulator):
     def _add_up(self, check: dict[str, Any]) -> None:
         whole, paid = subtotal(check["menuItems"]), check["totals"]["paymentTotal"]
         tax = (whole * TAX).quantize(Decimal("0.01"))
-        nothing = dict.fromkeys(("subtotalDiscountTotal", "autoServiceChargeTotal", "serviceChargeTotal"), 0)
-        due = round(float(whole + tax) - paid, 2)
-        check["totals"] = {"subtotal": float(whole), **nothing, "taxTotal": float(tax), "paymentTotal": paid, "totalDue": due}
+        tips = check["totals"].get("serviceChargeTotal", 0)
+        charges = {"subtotalDiscountTotal": 0, "autoServiceChargeTotal": 0, "serviceChargeTotal": tips}
+        due = round(float(whole + tax) + tips - paid, 2)
+        check["totals"] = {"subtotal": float(whole), **charges, "taxTotal": float(tax), "paymentTotal": paid, "totalDue": due}
 
     def _open_check(
         self, header: dict[str, Any], lines: list[dict[str, Any]], tenders: list[dict[str, Any]], days: int = 0
@@ -313,6 +314,10 @@ class SimphonySimulator(Simulator):
         for tender in tenders:
             check["tenders"].append(tender)
             if tender["tenderId"] == self.tender:
+                if tip := tender.get("chargedTipTotal"):  # comes upon the check as a service charge, and is paid with the rest
+                    totals = check["totals"]
+                    totals["serviceChargeTotal"] = round(totals["serviceChargeTotal"] + tip, 2)
+                    totals["totalDue"] = round(totals["totalDue"] + tip, 2)
                 self._pay(check, tender["total"])
 
     def _pay(self, check: dict[str, Any], amount: float) -> None:

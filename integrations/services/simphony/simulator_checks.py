@@ -25,7 +25,7 @@ LACKING = {
     "header": ("isTrainingCheck", "fireTime", "pickupTime", "paymentStoreId"),
     "menuItems": ("surcharge", "itemDiscounts", "extensions"),
     "condiments": ("surcharge", "itemDiscounts", "extensions"),
-    "tenders": ("chargedTipTotal", "paymentData", "extensions"),
+    "tenders": ("paymentData", "extensions"),
 }
 """What Simphony has and the simulator lacks, by block."""
 LEAST = {
@@ -37,6 +37,7 @@ LEAST = {
     "seat": 0,
     "guestCount": 1,
     "total": 0,
+    "chargedTipTotal": 0,
 }
 REFERENCE_TEXT = 20
 """Characters that Oracle allows in a line's `referenceText`."""

@@ -74,7 +74,7 @@ WRONG_CHECKS = [
         "discounts": {LACKING: [[{"discountId": 1}]]}, "serviceCharges": {LACKING: [[{"serviceChargeId": 1}]]}, "comboMeals": {LACKING: [[{"comboMealId": 1}]]},
         "taxes": {LACKING: [[{"taxId": 1}]]}, "notificationOptions": {LACKING: [{"callbackUri": "https://x"}]}, "items": {INVALID: [[]]},
         "tenders": {INVALID: ["x", {}, [5]]}, TENDER + "tenderId": {INVALID: [None, "85", 1]}, TENDER + "total": {INVALID: [None, "1", -1, True, ...]},
-        TENDER + "chargedTipTotal": {LACKING: [2]}, TENDER + "paymentData": {LACKING: [{"card": "x"}]}, TENDER + "currency": {INVALID: ["USD"]},
+        TENDER + "chargedTipTotal": {INVALID: [-2, "2"]}, TENDER + "paymentData": {LACKING: [{"card": "x"}]}, TENDER + "currency": {INVALID: ["USD"]},
     }.items()
     for answer, values in answers.items()
     for value in values

@@ -4,7 +4,7 @@ The pydantic models name what we read of Square's objects, and are the reason a 
 object is ignored, so that a new field or type of Square changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
@@ -21,8 +21,8 @@ CHECK_STATUS = {"DRAFT": "draft", "OPEN": "open", "COMPLETED": "closed", "CANCEL
 EXTERNAL_TYPES = {"credit_card": "CARD", "debit_card": "CARD", "bank_transfer": "BANK_TRANSFER", "room_charge": "STORED_BALANCE"}
 """Our payment methods -> ExternalPaymentDetails.type; the rest is OTHER."""
 ORDER_TAX = {"uid": "tax", "name": "Tax", "type": "ADDITIVE", "scope": "ORDER"}
-LINE_ROUNDING = Decimal("0.01")
-"""So far a line may be from its quantity times its price: tills round each line."""
+DISCOUNT_NAME_LENGTH = 255
+"""Characters of a discount's name (OrderLineItemDiscount, 2025-08-20)."""
 TAX_DIGITS = 5
 """Decimals of a tax percentage we send; enough to hit any amount of tax on a check below 100,000.00 exactly."""
 PERCENTAGE_LENGTH = 10
@@ -287,50 +287,133 @@ def to_check(found: Any) -> GuestCheck:
 
 def to_order(check: Mapping[str, Any], location_id: str) -> dict[str, Any]:
     """Return a guest check as an order, without the guest's name: it would show on Square's screens and receipts."""
-    currency, tax = check["currency"], Decimal(check.get("tax") or 0)
+    currency = check["currency"]
+    items = [item for item in check["items"] if Decimal(item["total_price"]) >= 0]
+    taxes, of_items = _taxes(check, items)
     order = {
         "location_id": location_id,
         "reference_id": check["check_number"],
         "ticket_name": f"Room {check['room_number']}" if check.get("room_number") else "",
         "source": {"name": "Hospient"},
-        "line_items": [_line_item(item, currency) for item in check["items"]],
-        "taxes": [{**ORDER_TAX, "percentage": tax_percentage(tax, check["subtotal"], currency)}] if tax else [],
+        "line_items": [_line_item(item, currency) | taxed for item, taxed in zip(items, of_items, strict=True)],
+        "discounts": [
+            {"name": name, "type": "FIXED_AMOUNT", "scope": "ORDER", "amount_money": to_money(amount, currency)}
+            for name, amount in _discounts(check)
+        ],
+        "service_charges": [
+            {"name": "Service charge", "amount_money": to_money(charge, currency), "calculation_phase": "SUBTOTAL_PHASE", "taxable": False}
+            for charge in [Decimal(check.get("service_charge") or 0)]
+            if charge
+        ],
+        "taxes": taxes,
     }
     return {key: value for key, value in order.items() if value}
 
 
+def _discounts(check: Mapping[str, Any]) -> list[tuple[str, Decimal]]:
+    """Return what is taken off, by name: lines below zero, for which Square has no money, and the check's discount."""
+    found = []
+    for number, item in enumerate(check["items"]):
+        if (total := Decimal(item["total_price"])) < 0:
+            name = item["name"] if Decimal(item["quantity"]) == 1 else f"{_count(item)} × {item['name']}"
+            if len(name) > DISCOUNT_NAME_LENGTH:
+                told = f"Square takes {DISCOUNT_NAME_LENGTH} characters for the name of what is taken off; this has {len(name)}."
+                raise InvalidInput({f"items.{number}.name": told})
+            found.append((name, -total))
+    if discount := Decimal(check.get("discount") or 0):
+        found.append(("Discount", discount))
+    return found
+
+
 def _line_item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
     quantity, price = Decimal(item["quantity"]), Decimal(item["unit_price"])
-    name, count = item["name"], f"{quantity.normalize():f}"
-    line = {"note": item["note"]} if item.get("note") else {}
-    rounded = abs(quantity * price - Decimal(item["total_price"]))
-    if quantity % 1 or not values.is_payable(price, currency) or 0 < rounded <= LINE_ROUNDING:
-        # Square takes a fraction only in a unit of measure, which our line does not have, and works a line out from a price in whole
-        # cents: what the guest saw is the line.
-        return line | {"quantity": "1", "name": f"{count} × {name}", "base_price_money": to_money(item["total_price"], currency)}
-    if item.get("variation_external_id") and item.get("menu_price") and Decimal(item["menu_price"]) == price:
-        return line | {"quantity": count, "catalog_object_id": item["variation_external_id"]}
-    return line | {"quantity": count, "name": name, "base_price_money": to_money(price, currency)}
+    name, count, note = item["name"], _count(item), item.get("note") or ""
+    variation, menu_price = item.get("variation_external_id"), item.get("menu_price")
+    # Square takes a fraction only in a unit of measure, which our line does not have, and works a line out from a price in whole cents:
+    # what the guest saw is the line.
+    is_whole = not quantity % 1 and values.is_payable(price, currency) and quantity * price == Decimal(item["total_price"])
+    line: dict[str, Any] = {"quantity": count if is_whole else "1"}
+    if variation and menu_price is None:  # its price is asked for at the till
+        line["catalog_object_id"] = variation
+        note = note if is_whole else " · ".join(filter(None, (f"{count} × {price.normalize():f}", note)))
+    elif variation and is_whole and menu_price and Decimal(menu_price) == price:
+        return ({"note": note} if note else {}) | line | {"catalog_object_id": variation}
+    else:
+        line["name"] = name if is_whole else f"{count} × {name}"
+    line["base_price_money"] = to_money(price if is_whole else item["total_price"], currency)
+    return ({"note": note} if note else {}) | line
 
 
-def tax_percentage(tax: Decimal, subtotal: Decimal | str, currency: str) -> str:
-    """Return the shortest percentage of the subtotal that comes to this tax.
+def _count(item: Mapping[str, Any]) -> str:
+    return f"{Decimal(item['quantity']).normalize():f}"
+
+
+# --- taxes of an order ---------------------------------------------------------------------------------------------------------
+
+
+def _taxes(check: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the taxes of an order, and for each of its lines what refers to them: one tax of the whole, or those of single lines."""
+    currency, is_included = check["currency"], bool(check.get("tax_included"))
+    tax, kind = Decimal(check.get("tax") or 0), "INCLUSIVE" if is_included else "ADDITIVE"
+    if not any(item.get("tax") for item in items):
+        base = Decimal(check["subtotal"]) - Decimal(check.get("discount") or 0)
+        whole = {**ORDER_TAX, "type": kind, "percentage": tax_percentage(tax, base, currency, is_included=is_included)} if tax else None
+        return [whole] if whole else [], [{} for _ in items]
+    bases = [to_money(item["total_price"], currency)["amount"] for item in items]
+    for _, amount in _discounts(check):
+        bases = _without(to_money(amount, currency)["amount"], bases)
+    rates: dict[int, str] = {}
+    # A high amount tells the rate best; a lower one takes it over where it comes to its tax.
+    for place in sorted(range(len(items)), key=lambda place: -bases[place]):
+        if wanted := Decimal(items[place].get("tax") or 0):
+            cents = to_money(wanted, currency)["amount"]
+            known = (rate for rate in rates.values() if _tax_of(bases[place], Decimal(rate), is_included) == cents)
+            base = Decimal(bases[place]) * values.smallest(currency)
+            rates[place] = next(known, None) or tax_percentage(wanted, base, currency, f"items.{place}.tax", is_included=is_included)
+    uids = {rate: f"tax-{number}" for number, rate in enumerate(dict.fromkeys(rates.values()), 1)}
+    taxes = [{"uid": uid, "name": f"Tax {rate} %", "type": kind, "scope": "LINE_ITEM", "percentage": rate} for rate, uid in uids.items()]
+    return taxes, [{"applied_taxes": [{"tax_uid": uids[rates[place]]}]} if place in rates else {} for place in range(len(items))]
+
+
+def _without(discount: int, amounts: Sequence[int]) -> list[int]:
+    """Return what lines come to after a discount off all of them: it is spread "relative to the amount contributed by the item to the order
+    subtotal" (OrderLineItemDiscount, 2025-08-20)."""
+    whole = sum(amounts)
+    if not whole:
+        return list(amounts)
+    shares = [discount * amount // whole for amount in amounts]
+    for place in sorted(range(len(amounts)), key=lambda place: -(discount * amounts[place] % whole))[: discount - sum(shares)]:
+        shares[place] += 1
+    return [amount - share for amount, share in zip(amounts, shares, strict=True)]
+
+
+def _tax_of(base: int, percentage: Decimal, is_included: bool) -> int:
+    return round(base * percentage / (100 + percentage if is_included else 100))
+
+
+def tax_percentage(tax: Decimal, base: Decimal | str, currency: str, field: str = "tax", *, is_included: bool = False) -> str:
+    """Return the shortest percentage that comes to this tax: of the base, or within it.
 
     Square's order taxes are percentages only (OrderLineItemTax, 2025-08-20): an amount cannot be sent.
     """
-    base, wanted = to_money(subtotal, currency)["amount"], to_money(tax, currency)["amount"]
-    exact = Decimal(wanted * 100) / base if base else Decimal(0)
+    whole, wanted = to_money(base, currency)["amount"], to_money(tax, currency)["amount"]
+    net = whole - wanted if is_included else whole
+    exact = Decimal(wanted * 100) / net if net else Decimal(0)
     candidates = (round(exact, digits) for digits in range(TAX_DIGITS))
-    shortest = next((p for p in candidates if round(base * p / 100) == wanted), round(exact, TAX_DIGITS))
+    shortest = next((p for p in candidates if _tax_of(whole, p, is_included) == wanted), round(exact, TAX_DIGITS))
     written = f"{shortest.normalize():f}"
     if len(written) > PERCENTAGE_LENGTH:
-        raise InvalidInput({"tax": f"Square takes a tax as a percentage of {PERCENTAGE_LENGTH} characters, and this would be {written} %."})
+        raise InvalidInput({field: f"Square takes a tax as a percentage of {PERCENTAGE_LENGTH} characters, and this would be {written} %."})
     return written
+
+
+# --- payments ------------------------------------------------------------------------------------------------------------------
 
 
 def to_payment(check: Mapping[str, Any], order: Order, key: str) -> dict[str, Any]:
     """Return the payment that records how the guest paid the whole order; approved only, PayOrder completes it."""
-    amount, method = to_money(check["total"], check["currency"]), check.get("payment_method") or "hospient"
+    currency, tip, method = check["currency"], Decimal(check.get("tip") or 0), check.get("payment_method") or "hospient"
+    amount = to_money(check["total"], currency)
     payment = {
         "idempotency_key": key,
         "order_id": order.id,
@@ -338,7 +421,9 @@ def to_payment(check: Mapping[str, Any], order: Order, key: str) -> dict[str, An
         "amount_money": amount,
         "autocomplete": False,
     }
+    if tip:
+        payment["tip_money"] = to_money(tip, currency)
     if method == "cash":
-        return payment | {"source_id": "CASH", "cash_details": {"buyer_supplied_money": amount}}
+        return payment | {"source_id": "CASH", "cash_details": {"buyer_supplied_money": to_money(Decimal(check["total"]) + tip, currency)}}
     details = {"type": EXTERNAL_TYPES.get(method, "OTHER"), "source": method.replace("_", " ").capitalize()}
     return payment | {"source_id": "EXTERNAL", "external_details": details}

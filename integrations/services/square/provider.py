@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from integrations import values
-from integrations.exceptions import ConfigurationError, RequestRejected, UnexpectedResponse, VersionConflict
+from integrations.exceptions import ConfigurationError, InvalidInput, RequestRejected, UnexpectedResponse, VersionConflict
 from integrations.records import GuestCheck, Page, Record, Rejected, StreamQuery
 from integrations.services.base import ConnectionReport, Provider
 from integrations.services.rows import before, mapped, newest
@@ -175,6 +175,8 @@ class SquareProvider(Provider[SquareConfig, SquareCredentials]):
 
     def post_guest_check(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         check = {**payload, "currency": payload.get("currency") or self.hotel.currency}
+        if check.get("tip") and not Decimal(check["total"]):
+            raise InvalidInput({"tip": "Square takes a tip with a payment, and there is nothing to pay on this check."})
         body = {"idempotency_key": key, "order": mapping.to_order(check, self._location_id)}
         order = self._order("POST", "/v2/orders", "create_order", body)
         total, is_paid, warnings = order.record().total, check.get("payment_status") == "paid", []

@@ -150,7 +150,8 @@ class OrderBook(Frame):
         _, item = self.catalog.find(variation_id)
         data = found[0]["item_variation_data"]
         override = next((one for one in data.get("location_overrides", []) if one["location_id"] == order["location_id"]), {})
-        price = override.get("price_money") or data.get("price_money")
+        kind = override.get("pricing_type") or data.get("pricing_type")
+        price = None if kind == "VARIABLE_PRICING" else override.get("price_money") or data.get("price_money")
         told = {"name": item["item_data"]["name"], "variation_name": data["name"], "catalog_version": found[0]["version"]}
         return told | ({"base_price_money": price} if price else {})
 

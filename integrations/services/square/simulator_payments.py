@@ -9,7 +9,7 @@ from integrations.services.square.simulator_orders import OrderBook
 from integrations.simulators.server import SimRequest, SimResponse, route
 
 DETAILS = {"CASH": "cash_details", "EXTERNAL": "external_details"}
-NOT_TAKEN = ("tip_money", "app_fee_money", "accept_partial_authorization", "delay_duration", "delay_action", "verification_token")
+NOT_TAKEN = ("app_fee_money", "accept_partial_authorization", "delay_duration", "delay_action", "verification_token")
 """Fields of a payment that Square has and this simulator has not."""
 
 
@@ -68,14 +68,16 @@ class Payments(OrderBook):
         if order and order["location_id"] != location_id:
             raise bad("The order is of another location.", "location_id", "LOCATION_MISMATCH")
         money = self._money(body.get("amount_money") or {}, "amount_money", {"location_id": location_id})
+        tip = self._money(body["tip_money"], "tip_money", {"location_id": location_id}) if body.get("tip_money") else None
         status = "COMPLETED" if body.get("autocomplete", True) else "APPROVED"
         if order:
             self._check_due(order, money["amount"], status)
-        payment = self._new_payment(body, location_id, money, status)
+        payment = self._new_payment(body, location_id, money, tip, status)
         self.payments[payment["id"]] = payment
         if order:
             kind = "CASH" if source == "CASH" else "OTHER"
             tender = {"id": payment["id"], "payment_id": payment["id"], "type": kind, "amount_money": money}
+            tender |= {"tip_money": tip} if tip else {}
             order.setdefault("tenders", []).append(tender)
             if status == "COMPLETED":
                 order["state"] = "COMPLETED"
@@ -95,17 +97,21 @@ class Payments(OrderBook):
             detail = f"The order has {due} to be paid, not {amount}."
             raise bad(detail, "amount_money.amount", "PAYMENT_AMOUNT_MISMATCH")
 
-    def _new_payment(self, body: dict[str, Any], location_id: str, money: dict[str, Any], status: str) -> dict[str, Any]:
+    def _new_payment(
+        self, body: dict[str, Any], location_id: str, money: dict[str, Any], tip: dict[str, Any] | None, status: str
+    ) -> dict[str, Any]:
         source, now = body["source_id"], stamp(datetime.now(UTC))
         details = dict(body[DETAILS[source]])
+        whole = {**money, "amount": money["amount"] + (tip["amount"] if tip else 0)}
         if supplied := details.get("buyer_supplied_money"):
             self._money(supplied, "cash_details.buyer_supplied_money", {"location_id": location_id})
-            if supplied["amount"] < money["amount"]:
+            if supplied["amount"] < whole["amount"]:
                 raise bad("The buyer gave less than the amount.", "cash_details.buyer_supplied_money.amount", "VALUE_TOO_LOW")
-            details["change_back_money"] = {**money, "amount": supplied["amount"] - money["amount"]}
+            details["change_back_money"] = {**money, "amount": supplied["amount"] - whole["amount"]}
         payment = {"id": f"SIMPAYMENT{len(self.payments) + 1:08d}", "created_at": now, "updated_at": now, "status": status}
-        payment |= {"amount_money": money, "total_money": money, "source_type": source, "location_id": location_id}
+        payment |= {"amount_money": money, "total_money": whole, "source_type": source, "location_id": location_id}
         kept = {name: body[name] for name in ("order_id", "reference_id", "note", "customer_id") if body.get(name)}
+        kept |= {"tip_money": tip} if tip else {}
         return {**payment, **kept, DETAILS[source]: details}
 
     def _payment(self, payment_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ the subtotal phase; taxes; service charges of the total phase. Shares of the who
 and what a percentage comes to is rounded half to even (OrderLineItemDiscount, OrderServiceCharge, OrderLineItemTax, 2025-08-20).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -123,19 +123,21 @@ class Pricing:
     def _tax(self) -> tuple[int, int]:
         """Apply the taxes, and return what they come to on service charges: in all, and on top."""
         taxes = self.order["taxes"]
-        inside = sum(Decimal(tax["percentage"]) for tax in taxes if tax["type"] == "INCLUSIVE")
+        included = [tax for tax in taxes if tax["type"] == "INCLUSIVE"]
+        of_all = sum((Decimal(tax["percentage"]) for tax in included if tax["scope"] == "ORDER"), Decimal(0))
+        inside = [
+            of_all + sum(Decimal(tax["percentage"]) for tax in included if tax["scope"] != "ORDER" and _refers(line, "tax", tax))
+            for line in self.lines
+        ]
         charges = [charge for charge in self._charges("SUBTOTAL_PHASE") if charge.get("taxable")]
         on_charges = charges_on_top = 0
         for tax in taxes:
             is_inclusive, is_for_all = tax["type"] == "INCLUSIVE", tax["scope"] == "ORDER"
-            rate: Callable[[int], int] = (
-                (lambda base, p=Decimal(tax["percentage"]): round(base * p / (100 + inside)))
-                if is_inclusive
-                else (lambda base, p=tax["percentage"]: of_percentage(base, p))
-            )
             meant = [net if is_for_all or _refers(line, "tax", tax) else 0 for line, net in zip(self.lines, self.nets, strict=True)]
             bases = [*meant, *(charge["applied_money"]["amount"] for charge in charges if is_for_all)]
-            shares = spread(rate(sum(bases)), bases) if is_for_all else [rate(base) for base in bases]
+            parts = [100 + one if is_inclusive else Decimal(100) for one in [*inside, *(of_all for _ in charges)]]
+            exact = [base * Decimal(tax["percentage"]) / part for base, part in zip(bases, parts[: len(bases)], strict=True)]
+            shares = spread(round(sum(exact)), bases) if is_for_all else [round(one) for one in exact]
             for place, line in enumerate(self.lines):
                 self.taxes[place] += shares[place]
                 self.on_top[place] += 0 if is_inclusive else shares[place]
@@ -152,7 +154,8 @@ class Pricing:
 
     def _totals(self, total: int, discount: int, tax: int, charged: int) -> None:
         paid = sum(tender["amount_money"]["amount"] for tender in self.order.get("tenders", []))
-        amounts = {"total": total, "tax": tax, "discount": discount, "tip": 0, "service_charge": charged}
+        tips = sum(tender["tip_money"]["amount"] for tender in self.order.get("tenders", []) if "tip_money" in tender)
+        amounts = {"total": total, "tax": tax, "discount": discount, "tip": tips, "service_charge": charged}
         self.order |= {f"total_{name}_money" if name != "total" else "total_money": self.money(amount) for name, amount in amounts.items()}
         self.order["net_amounts"] = {f"{name}_money": self.money(amount) for name, amount in amounts.items()}
         self.order["net_amount_due_money"] = self.money(total - paid)

@@ -152,7 +152,7 @@ WRONG_PAYMENTS = [*of("/v2/payments", PAYMENT, {
     "cash_details": {"EXPECTED_OBJECT": ["x", None], "MISSING_REQUIRED_PARAMETER": [...]},
     "cash_details.buyer_supplied_money": {"MISSING_REQUIRED_PARAMETER": [None], "VALUE_TOO_LOW": [{"amount": 99, "currency": "EUR"}],
                                           "CURRENCY_MISMATCH": [{"amount": 100, "currency": "USD"}]},
-    "tip_money": {"NOT_IMPLEMENTED": [EUROS]}, "app_fee_money": {"NOT_IMPLEMENTED": [EUROS]}, "delay_duration": {"NOT_IMPLEMENTED": ["PT1H"]},
+    "tip_money": {"VALUE_TOO_LOW": [{**EUROS, "amount": -1}], "CURRENCY_MISMATCH": [{**EUROS, "currency": "USD"}]}, "app_fee_money": {"NOT_IMPLEMENTED": [EUROS]}, "delay_duration": {"NOT_IMPLEMENTED": ["PT1H"]},
     "note": {"VALUE_TOO_LONG": ["n" * 501]},
 }),
     Wrong(400, "PAYMENT_AMOUNT_MISMATCH", "amount", "/v2/payments", {**PAYMENT, "order_id": "SIMORDER00000001"}),

@@ -270,7 +270,7 @@ def test_order_tells_square_what_the_guest_had_and_nothing_of_the_guest() -> Non
 
 def test_line_at_another_price_than_the_menus_is_posted_by_name() -> None:
     club = CHECK["items"][0]
-    (line,) = mapping.to_order(CHECK | {"items": [club | {"unit_price": "12.00"}]}, BAR)["line_items"]
+    (line,) = mapping.to_order(CHECK | {"items": [club | {"unit_price": "12.00", "total_price": "24.00"}]}, BAR)["line_items"]
     assert line == {"note": "no bacon", "quantity": "2", "name": "Club sandwich", "base_price_money": {"amount": 1200, "currency": "EUR"}}
 
 
