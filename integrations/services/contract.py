@@ -35,6 +35,7 @@ from integrations.records import InboundEvent, Page, Record, StreamQuery
 from integrations.security.egress import Egress
 from integrations.services import registry
 from integrations.services.base import ConnectionReport, HotelFacts, Provider
+from integrations.services.calls import CALLS
 from integrations.services.connect import read_fields, secrets_of
 from integrations.services.manifest import Idempotency, Operation, Stream
 from integrations.services.service import IntegrationService
@@ -193,6 +194,7 @@ class ProviderContract:
             "keyed_write": [write for write in writes if write.idempotency == Idempotency.NATIVE],
             "looked_up_write": [write for write in writes if write.idempotency == Idempotency.LOOKUP],
             "pinned_write": [write for write in writes if write.pins],
+            "check_write": [write for write in writes if write.name == "post_guest_check"],
             "reading": [operation for operation in manifest.operations if not operation.writes],
         }
         for name, values in declared.items():
@@ -487,6 +489,32 @@ class ProviderContract:
             assert find(payload, KEY) is None
             answer = getattr(connection.provider, looked_up_write.name)(payload, KEY)
             assert find(payload, KEY)["reference"] == answer["reference"]
+
+    @pytest.mark.parametrize(("part", "amount", "on_top"), [("discount", "1.37", -1), ("service_charge", "2.41", 1), ("tip", "3.59", 0)])
+    def test_part_of_a_check_is_posted_or_refused_by_name(self, check_write: Operation, part: str, amount: str, on_top: int) -> None:
+        paid = {part: Decimal(amount), "payment_status": "paid"}
+        if part in check_write.lacks:
+            assert part in check_write.refused(paid, self.provider.manifest.name)
+            return
+        assert not check_write.refused(paid, self.provider.manifest.name)
+        with self.connected() as connection:
+            payload = self.payload(check_write.name, connection)
+            total = str(Decimal(payload["total"]) + on_top * Decimal(amount))
+            before = len(connection.exchanges)
+            connection.provider.post_guest_check({**payload, part: amount, "payment_status": "paid", "total": total}, KEY)
+            sent = plain([exchange.request_data for exchange in connection.exchanges[before:]])
+        assert re.search(rf"\b{amount.replace('.', '[.]?')}\b", sent), (
+            f"{part} was sent nowhere: post it, or declare that the vendor lacks it"
+        )
+
+    def test_what_the_vendor_lacks_is_part_of_a_body(self, write: Operation) -> None:
+        if not (write.lacks or write.only_paid):
+            return
+        body = CALLS[write.name].body
+        assert body is not None
+        for name in (*write.lacks, *write.only_paid):
+            assert name.partition(".")[0] in body.model_fields
+        assert all(instead.endswith(".") for instead in write.lacks.values())
 
     def test_asking_whom_it_concerns_changes_nothing(self, pinned_write: Operation) -> None:
         with self.connected() as connection:

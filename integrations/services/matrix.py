@@ -1,7 +1,7 @@
 """The capability matrix: what each vendor offers, as Markdown, from the manifests alone. `list_providers --markdown` prints it."""
 
 from integrations.services import registry
-from integrations.services.manifest import DeletesBy, Idempotency, Manifest
+from integrations.services.manifest import DeletesBy, Idempotency, Manifest, Operation
 
 ONCE = {
     Idempotency.NATIVE: "repeating has one effect",
@@ -53,7 +53,16 @@ def _details(manifest: Manifest) -> list[str]:
     for operation in manifest.operations:
         after = ONCE[operation.idempotency] if operation.writes else "asked again"
         lines.append(f"| `{operation.name}` | {operation.label} | {after} |")
+    lines += [line for operation in manifest.operations for line in _refused(operation)]
     if manifest.webhooks and manifest.webhooks.events:
         lines += ["", "| the vendor's event | ours |", "| --- | --- |"]
         lines += [f"| `{theirs}` | `{ours}` |" for theirs, ours in manifest.webhooks.events.items()]
     return lines
+
+
+def _refused(operation: Operation) -> list[str]:
+    """Say which parts of a body are refused, or refused without a payment."""
+    lacking, paid = ([f"`{name}`" for name in names] for names in (operation.lacks, operation.only_paid))
+    words = [f"has no place for {', '.join(lacking)}"] if lacking else []
+    words += [f"takes {', '.join(paid)} of paid checks only"] if paid else []
+    return ["", f"`{operation.name}` {' and '.join(words)}."] if words else []
