@@ -100,14 +100,13 @@ manifest = Manifest(
         ),
     ),
     operations=(
-        # A ticket's name has 30 characters, "Room " among them; a line's 512, with its quantity before it where that is a fraction, or
-        # in its note (2,000) where the line is an item of the menu.
+        # A ticket's name has 30 characters, "Room " among them; a line's 512, with its quantity before it where that is a fraction.
         # Money that is not called signed is unsigned (schema Money, 2025-08-20): a line below zero becomes a discount, a total cannot.
         # A tip belongs to a payment (CreatePayment).
         Operation(
             name="post_guest_check",
             label="Post a guest check",
-            limits={"room_number": 25, "items.*.name": 490, "items.*.note": 1960},
+            limits={"room_number": 25, "items.*.name": 490},
             unsigned=("items.*.tax", "tax", "total"),
             only_paid=("tip",),
         ),

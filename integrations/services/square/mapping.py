@@ -21,6 +21,8 @@ CHECK_STATUS = {"DRAFT": "draft", "OPEN": "open", "COMPLETED": "closed", "CANCEL
 EXTERNAL_TYPES = {"credit_card": "CARD", "debit_card": "CARD", "bank_transfer": "BANK_TRANSFER", "room_charge": "STORED_BALANCE"}
 """Our payment methods -> ExternalPaymentDetails.type; the rest is OTHER."""
 ORDER_TAX = {"uid": "tax", "name": "Tax", "type": "ADDITIVE", "scope": "ORDER"}
+NOTE_LENGTH = 2000
+"""Characters of a line's note (OrderLineItem, 2025-08-20)."""
 DISCOUNT_NAME_LENGTH = 255
 """Characters of a discount's name (OrderLineItemDiscount, 2025-08-20)."""
 TAX_DIGITS = 5
@@ -333,9 +335,9 @@ def _line_item(item: Mapping[str, Any], currency: str) -> dict[str, Any]:
     # what the guest saw is the line.
     is_whole = not quantity % 1 and values.is_payable(price, currency) and quantity * price == Decimal(item["total_price"])
     line: dict[str, Any] = {"quantity": count if is_whole else "1"}
-    if variation and menu_price is None:  # its price is asked for at the till
-        line["catalog_object_id"] = variation
-        note = note if is_whole else " · ".join(filter(None, (f"{count} × {price.normalize():f}", note)))
+    counted = note if is_whole else " · ".join(filter(None, (f"{count} × {price.normalize():f}", note)))
+    if variation and menu_price is None and len(counted) <= NOTE_LENGTH:  # its price is asked for at the till
+        line["catalog_object_id"], note = variation, counted
     elif variation and is_whole and menu_price and Decimal(menu_price) == price:
         return ({"note": note} if note else {}) | line | {"catalog_object_id": variation}
     else:
