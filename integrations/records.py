@@ -67,7 +67,7 @@ class ModifierList(Record):
     min_selected: int | None = None
     max_selected: int | None = None
     options: tuple[Mapping[str, Any], ...] = ()
-    """`{"external_id", "name", "price" (decimal text or null), "currency", "on_by_default"}` each, in the vendor's order."""
+    """`{"external_id", "name", "price" (decimal text or null), "currency", "on_by_default", "is_available"}` each, in the vendor's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,8 @@ class MenuVariation(Record):
     """None where the price is asked for at the till."""
     currency: str = ""
     is_available: bool = True
+    sold_out_until: datetime | None = None
+    """Of what is available: from when on, where it is sold out for a time. Whoever asks decides by the time."""
     position: int = 0
 
 
@@ -93,6 +95,8 @@ class MenuItem(Record):
     description: str = ""
     category_external_id: str = ""
     is_available: bool = True
+    sold_out_until: datetime | None = None
+    """As of its variations: when the first of them is for sale again."""
     position: int = 0
     variations: tuple[MenuVariation, ...] = ()
     modifier_list_external_ids: tuple[str, ...] = ()

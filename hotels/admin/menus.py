@@ -18,12 +18,26 @@ def price(variation: MenuVariation) -> str:
     return f"{number_format(variation.price, decimals)} {variation.currency}".strip()
 
 
+class ForSaleFilter(admin.SimpleListFilter):
+    title, parameter_name = "available", "available"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, items: QuerySet) -> QuerySet:
+        return {"yes": items.filter, "no": items.exclude}[self.value()](MenuItem.for_sale()) if self.value() in ("yes", "no") else items
+
+
 class VariationInline(ReadOnlyInline):
     model = MenuVariation
     verbose_name_plural = "variations and prices"
-    fields = ("name", "sku", "price_text", "is_available", "state")
+    fields = ("name", "sku", "price_text", "for_sale", "sold_out_until", "state")
     readonly_fields = fields
     show_change_link = False
+
+    @admin.display(description="Available", boolean=True)
+    def for_sale(self, variation: MenuVariation) -> bool:
+        return variation.is_for_sale
 
     @admin.display(description="Price")
     def price_text(self, variation: MenuVariation) -> str:
@@ -36,8 +50,8 @@ class VariationInline(ReadOnlyInline):
 
 @admin.register(MenuItem)
 class MenuItemAdmin(RecordAdmin):
-    list_display = ("name", "category", "prices", "is_available", "hotel", "state")
-    list_filter = (HotelFilter, ArchiveFilter, "is_available")
+    list_display = ("name", "category", "prices", "for_sale", "hotel", "state")
+    list_filter = (HotelFilter, ArchiveFilter, ForSaleFilter)
     list_select_related = ("hotel", "category")
     search_fields = ("name", "variations__sku")
     search_help_text = "Search by name or SKU"
@@ -45,11 +59,15 @@ class MenuItemAdmin(RecordAdmin):
     editable = ("name", "description", "category", "is_available", "position")
     fieldsets = (
         (None, {"fields": ("hotel", "name", "description", "category", "is_available", "position")}),
-        ("From the point of sale", {"fields": ("choices", "tax_names", "archived", "changed")}),
+        ("From the point of sale", {"fields": ("sold_out_until", "choices", "tax_names", "archived", "changed")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).prefetch_related("variations")
+
+    @admin.display(description="Available", boolean=True)
+    def for_sale(self, item: MenuItem) -> bool:
+        return item.is_for_sale
 
     @admin.display(description="Price")
     def prices(self, item: MenuItem) -> str:
@@ -95,4 +113,5 @@ class ModifierListAdmin(VendorRecordAdmin):
 
     @admin.display(description="Options")
     def option_names(self, modifiers: Model) -> str:
-        return ", ".join(str(option.get("name", "")) for option in modifiers.options)
+        names = ((str(option.get("name", "")), option.get("is_available", True)) for option in modifiers.options)
+        return ", ".join(name if is_available else f"{name} (sold out)" for name, is_available in names)

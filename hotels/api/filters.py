@@ -1,11 +1,13 @@
 """What the lists of a hotel's records can be filtered by."""
 
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from hotels.api.lists import BooleanFilter, ChoiceFilter, IdFilter, MomentFilter
 from hotels.models import (
     CheckStatus,
     Housekeeping,
+    MenuItem,
     NotificationStatus,
     Occupancy,
     ReservationStatus,
@@ -15,8 +17,11 @@ from hotels.models import (
 
 class MenuItemFilter(filters.FilterSet):
     category_id = IdFilter()
-    is_available = BooleanFilter()
+    is_available = BooleanFilter(method="for_sale")
     name = filters.CharFilter(lookup_expr="icontains", help_text="Part of the name.")
+
+    def for_sale(self, items: QuerySet[MenuItem], name: str, wanted: bool) -> QuerySet[MenuItem]:
+        return items.filter(MenuItem.for_sale()) if wanted else items.exclude(MenuItem.for_sale())
 
 
 class RoomFilter(filters.FilterSet):

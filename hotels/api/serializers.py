@@ -59,6 +59,7 @@ class ModifierOptionSerializer(serializers.Serializer):
     price = serializers.CharField(allow_null=True)
     currency = serializers.CharField()
     on_by_default = serializers.BooleanField()
+    is_available = serializers.BooleanField(default=True)
 
 
 class ModifierListSerializer(serializers.ModelSerializer):
@@ -70,14 +71,16 @@ class ModifierListSerializer(serializers.ModelSerializer):
 
 
 class MenuVariationSerializer(serializers.ModelSerializer):
+    is_available = serializers.BooleanField(source="is_for_sale", help_text="At this moment.")
     price = Money(allow_null=True, help_text="Null where the price is asked for at the till.")
 
     class Meta:
         model = MenuVariation
-        fields = ["id", "name", "sku", "price", "currency", "is_available", "position"]
+        fields = ["id", "name", "sku", "price", "currency", "is_available", "sold_out_until", "position"]
 
 
 class MenuItemSerializer(serializers.ModelSerializer):
+    is_available = serializers.BooleanField(source="is_for_sale", help_text="At this moment.")
     variations = MenuVariationSerializer(many=True)
     modifier_lists = ModifierListSerializer(many=True)
     taxes = MenuTaxSerializer(many=True)
@@ -85,7 +88,8 @@ class MenuItemSerializer(serializers.ModelSerializer):
     class Meta:
         model = MenuItem
         fields = [
-            "id", "name", "description", "category_id", "is_available", "position", "variations", "modifier_lists", "taxes", *RECORD,
+            "id", "name", "description", "category_id", "is_available", "sold_out_until", "position", "variations", "modifier_lists", "taxes",
+            *RECORD,
         ]  # fmt: skip
 
 

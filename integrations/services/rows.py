@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from integrations import values
 from integrations.exceptions import RecordRejected, UnexpectedResponse
-from integrations.records import InboundEvent, Record, Rejected
+from integrations.records import InboundEvent, MenuVariation, Record, Rejected
 
 T = TypeVar("T")
 
@@ -22,6 +22,12 @@ def mapped(
     judged = values.judged
     found, rejected = read_each(rows, kind, lambda row: [judged(record) for record in read(row)], name_of)
     return [record for records in found for record in records], rejected
+
+
+def back_on_sale(variations: Iterable[MenuVariation]) -> datetime | None:
+    """Return when the first variation of an item is for sale again; None where one is not sold out for a time."""
+    times = [variation.sold_out_until for variation in variations if variation.is_available]
+    return min((time for time in times if time), default=None) if all(times) else None
 
 
 def read_each(

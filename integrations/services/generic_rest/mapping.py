@@ -24,6 +24,7 @@ from integrations.records import (
     Reservation,
     Room,
 )
+from integrations.services.rows import back_on_sale
 from integrations.transport.response import described
 
 CHECK_STATUSES = {
@@ -138,6 +139,7 @@ def menu_item(source: Mapping[str, Any], currency: str) -> MenuItem:
         raise RecordRejected("The menu item has no name.")
     currency = fields.text("currency") or currency
     sold_as = fields.objects("variations", "sizes") or [{"id": item_id, "price": fields.get("price", "unit_price")}]
+    variations = tuple(_variation(Fields(variation), position, currency) for position, variation in enumerate(sold_as))
     return MenuItem(
         external_id=item_id,
         updated_at=fields.moment("updated_at"),
@@ -146,7 +148,8 @@ def menu_item(source: Mapping[str, Any], currency: str) -> MenuItem:
         category_external_id=fields.text("category_id", "category"),
         is_available=fields.flag("is_available", "available", "is_active", "active", default=True),
         position=fields.whole("position", "sort_order") or 0,
-        variations=tuple(_variation(Fields(variation), position, currency) for position, variation in enumerate(sold_as)),
+        sold_out_until=fields.moment("sold_out_until") or back_on_sale(variations),
+        variations=variations,
     )
 
 
@@ -158,6 +161,7 @@ def _variation(fields: Fields, position: int, currency: str) -> MenuVariation:
         price=fields.decimal("price", "unit_price"),
         currency=fields.text("currency") or currency,
         is_available=fields.flag("is_available", "available", default=True),
+        sold_out_until=fields.moment("sold_out_until"),
         position=position,
     )
 

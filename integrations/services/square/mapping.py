@@ -9,11 +9,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, Field, StrictInt, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, StrictInt, ValidationError, model_validator
 
 from integrations import values
 from integrations.exceptions import InvalidInput, RecordRejected
 from integrations.records import GuestCheck, MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList, Record
+from integrations.services.rows import back_on_sale
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -122,6 +123,13 @@ class Override(BaseModel):
     price_money: Money | None = None
     pricing_type: str = ""
     sold_out: bool = False
+    sold_out_valid_until: AwareDatetime | None = None
+
+    @property
+    def is_sold_out_for_good(self) -> bool:
+        """Nobody has said until when. "When the current time is later than this attribute value, the affected item variation is no longer
+        sold out" (ItemVariationLocationOverrides, 2025-08-20)."""
+        return self.sold_out and self.sold_out_valid_until is None
 
 
 NO_OVERRIDE = Override()
@@ -134,22 +142,31 @@ class Priced(CatalogObject):
     pricing_type: str = ""
     location_overrides: tuple[Override, ...] = ()
 
-    def price_at(self, location_id: str) -> tuple[Decimal | None, str, bool]:
-        """Return the price, its currency and whether it is sold out."""
-        here = next((override for override in self.location_overrides if override.location_id == location_id), NO_OVERRIDE)
+    def at(self, location_id: str) -> Override:
+        return next((override for override in self.location_overrides if override.location_id == location_id), NO_OVERRIDE)
+
+    def price_at(self, location_id: str) -> tuple[Decimal | None, str]:
+        """Return the price and its currency; none where it is asked for at the till."""
+        here = self.at(location_id)
         money = here.price_money or self.price_money
-        if money is None or (here.pricing_type or self.pricing_type) == "VARIABLE_PRICING":
-            return None, "", here.sold_out
-        return money.value, money.currency, here.sold_out
+        # A price of the location is one, whatever the rest of the world does.
+        kind = here.pricing_type or ("" if here.price_money else self.pricing_type)
+        return (None, "") if money is None or kind == "VARIABLE_PRICING" else (money.value, money.currency)
 
 
 class Modifier(Priced):
     on_by_default: bool = False
 
     def option(self, location_id: str) -> dict[str, Any]:
-        price, currency, _ = self.price_at(location_id)
-        price_text = None if price is None else str(price)
-        return {"external_id": self.id, "name": self.name, "price": price_text, "currency": currency, "on_by_default": self.on_by_default}
+        price, currency = self.price_at(location_id)
+        return {
+            "external_id": self.id,
+            "name": self.name,
+            "price": None if price is None else str(price),
+            "currency": currency,
+            "on_by_default": self.on_by_default,
+            "is_available": not self.at(location_id).sold_out,
+        }
 
 
 class ChoiceList(CatalogObject):
@@ -177,14 +194,15 @@ class Variation(Priced):
     sellable: bool = True
 
     def record(self, location_id: str) -> MenuVariation:
-        price, currency, sold_out = self.price_at(location_id)
+        (price, currency), here = self.price_at(location_id), self.at(location_id)
         return MenuVariation(
             **self.common,
             name=self.name,
             sku=self.sku,
             price=price,
             currency=currency,
-            is_available=self.sellable and not sold_out,
+            is_available=self.sellable and not here.is_sold_out_for_good,
+            sold_out_until=here.sold_out_valid_until if here.sold_out else None,
             position=self.ordinal,
         )
 
@@ -217,6 +235,7 @@ class Item(CatalogObject):
             category_external_id=category.id,
             position=category.ordinal,
             is_available=not self.is_archived and any(variation.is_available for variation in variations),
+            sold_out_until=back_on_sale(variations),
             variations=variations,
             modifier_list_external_ids=tuple(info.modifier_list_id for info in self.modifier_list_info if info.enabled),
             tax_external_ids=self.tax_ids,

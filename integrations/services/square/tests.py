@@ -173,9 +173,9 @@ def test_item_that_is_deleted_or_not_offered_here_counts_as_gone(name: str, loca
 def test_modifier_list_keeps_its_options_in_order_with_the_prices_of_the_location() -> None:
     extras = mapping.to_record(fixture("catalog_modifier_list"), BAR)
     options = (
-        {"external_id": "MODBACON01", "name": "Bacon", "price": "2.00", "currency": "EUR", "on_by_default": False},
-        {"external_id": "MODCHEESE01", "name": "Cheese", "price": "0.00", "currency": "EUR", "on_by_default": True},
-        {"external_id": "MODNONE01", "name": "No onion", "price": None, "currency": "", "on_by_default": False},
+        {"external_id": "MODBACON01", "name": "Bacon", "price": "2.00", "currency": "EUR", "on_by_default": False, "is_available": True},
+        {"external_id": "MODCHEESE01", "name": "Cheese", "price": "0.00", "currency": "EUR", "on_by_default": True, "is_available": True},
+        {"external_id": "MODNONE01", "name": "No onion", "price": None, "currency": "", "on_by_default": False, "is_available": True},
     )
     assert extras == ModifierList(
         external_id="MODEXTRA01",
