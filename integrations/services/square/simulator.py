@@ -51,6 +51,11 @@ class SquareSimulator(Payments):
         self.catalog.change_price(variation_id, cents)
         self.notify_catalog()
 
+    def control_sold_out(self, object_id: str, until: str = "", location_id: str = RESTAURANT) -> None:
+        """Mark a variation or a modifier as sold out at a location; a variation perhaps until a time."""
+        self.catalog.sell_out(object_id, location_id, until)
+        self.notify_catalog()
+
     def control_delete_item(self, item_id: str) -> None:
         self.catalog.delete(item_id)
         self.notify_catalog()

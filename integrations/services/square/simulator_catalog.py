@@ -141,6 +141,9 @@ class Catalog:
         beer["location_overrides"] = [{"location_id": POOL_BAR, "price_money": euros(490), "pricing_type": "FIXED_PRICING"}]
         bass = by_name["Sea bass"]["item_data"]["variations"][0]["item_variation_data"]
         bass["location_overrides"] = [{"location_id": RESTAURANT, "sold_out": True}]
+        eggs = by_name["Eggs Benedict"]["item_data"]["variations"][0]["item_variation_data"]
+        breakfast_over = {"location_id": RESTAURANT, "sold_out": True, "sold_out_valid_until": stamp(FIRST_DAY)}
+        eggs["location_overrides"] = [breakfast_over]  # the flag stays; only the time says that it is over
         by_name["Virgin mojito"] |= {"present_at_all_locations": False, "present_at_location_ids": [RESTAURANT, POOL_BAR]}
         self.add_item("Pool snack", "Only at the pool", [("Regular", 950)], "SIMCAT03", 9, ["SIMTAX01"], [], moment=FIRST_DAY)
         list(self.stored.values())[-1].update(present_at_all_locations=False, present_at_location_ids=[POOL_BAR])
@@ -208,6 +211,15 @@ class Catalog:
         variation, item = self.find(variation_id)
         variation["item_variation_data"]["price_money"] = euros(cents)
         self.touch(variation, item)
+
+    def sell_out(self, object_id: str, location_id: str, until: str = "") -> None:
+        """Mark a variation or a modifier as sold out; what it was marked with before is gone."""
+        found, top = self.find(object_id)
+        data = found[f"{found['type'].lower()}_data"]
+        others = [one for one in data.get("location_overrides", []) if one["location_id"] != location_id]
+        marked = {"location_id": location_id, "sold_out": True, **({"sold_out_valid_until": until} if until else {})}
+        data["location_overrides"] = [*others, marked]
+        self.touch(found, top)
 
     def delete(self, object_id: str) -> None:
         """Delete a top-level object: what is left is its id, that it is gone, and when."""
