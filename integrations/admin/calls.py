@@ -135,7 +135,7 @@ class LineForm(forms.Form):
     item = forms.CharField(max_length=512, widget=widgets.UnfoldAdminTextInputWidget(attrs={"list": "list-menu", "autocomplete": "off"}))
     quantity = AmountField(initial=1)
     unit_price = AmountField(required=False)
-    tax = AmountField(required=False)
+    tax = AmountField(required=False, label="Its tax")
     note = forms.CharField(required=False, max_length=2000, widget=widgets.UnfoldAdminTextInputWidget())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -91,12 +91,16 @@ def test_a_check_is_posted_from_the_menu_with_its_sum(page: "sync_api.Page", til
     page.get_by_role("button", name="Add a line").click()
     page.get_by_label("Item").nth(1).fill("Birthday cake")
     page.get_by_label("Unit price").nth(1).fill("20")
-    page.get_by_label("Tax").fill("1.50")
-    expect(page.locator("[data-total]")).to_have_text(f"{2 * price + 21.5:.2f}")
+    page.get_by_label("Tax", exact=True).fill("1.50")
+    page.get_by_label("Discount").fill("2,25")
+    page.get_by_label("Service charge").fill("3")
+    expect(page.locator("[data-total]")).to_have_text(f"{2 * price + 22.25:.2f}")
+    page.get_by_label("Tax included").check()
+    expect(page.locator("[data-total]")).to_have_text(f"{2 * price + 20.75:.2f}")
     page.get_by_role("button", name="Post a guest check").click()
     expect(page.get_by_text("Post a guest check: done.")).to_be_visible()
     operation = Operation.objects.get()
-    assert float(operation.payload["total"]) == pytest.approx(2 * price + 21.5)
+    assert float(operation.payload["total"]) == pytest.approx(2 * price + 20.75)
     assert [item["name"] for item in operation.payload["items"]][1] == "Birthday cake"
 
 
