@@ -50,7 +50,7 @@ def test_a_vendor_is_connected_tested_first_and_saved(page: "sync_api.Page", squ
     assert not Integration.objects.exists()
 
     page.get_by_role("button", name="Save and connect").click()
-    expect(page.get_by_text("Sync it to bring its records.")).to_be_visible()
+    expect(page.get_by_text("The connection is tried at once")).to_be_visible()
     assert TOKEN not in page.content()
     page.get_by_role("button", name="Test connection").click()
     expect(page.locator("#outcome")).to_contain_text("The connection works.")
@@ -117,7 +117,7 @@ def test_the_dashboard_shows_each_integration_and_its_chart(page: "sync_api.Page
     service_for(till).sync("menus")
     page.goto("/admin/")
     card = page.get_by_role("article").filter(has_text="Restaurant till")
-    expect(card).to_contain_text("Works")
+    expect(card).to_contain_text("Working")
     expect(card).to_contain_text("Sandbox")
     expect(page.get_by_role("img", name=re.compile("Records stored"))).to_be_visible()
 
