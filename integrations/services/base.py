@@ -90,6 +90,11 @@ class Provider(Generic[Config, Credentials]):
         What cannot is not shown and not scheduled; who asks for it all the same is told what is missing."""
         return True
 
+    @staticmethod
+    def spelled(external_id: str) -> str:
+        """Return an id, however somebody wrote it, in the one spelling it is stored by."""
+        return external_id
+
     @classmethod
     def budget_key(cls, config: Config) -> str:
         """Return what the rate budget is shared by, beside the provider: the gateway's host, the application's id."""

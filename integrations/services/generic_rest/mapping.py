@@ -5,7 +5,7 @@ API. Money is written as a JSON number with its exact digits.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -219,6 +219,11 @@ def guest(source: Mapping[str, Any], currency: str) -> Guest:
         is_vip=fields.flag("is_vip", "vip", default=False),
         preferences=values.facts(fields.get("preferences"), "preferences"),
     )
+
+
+def of_hotel(mapper: Callable[..., Any], source: Mapping[str, Any], currency: str, zone: tzinfo) -> Any:
+    """Read what a system tells a hotel: in its currency if it names none, and a stay by the days of its zone."""
+    return mapper(source, currency, zone) if mapper is reservation else mapper(source, currency)
 
 
 def reservation(source: Mapping[str, Any], currency: str, zone: tzinfo = UTC) -> Reservation:
