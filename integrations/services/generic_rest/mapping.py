@@ -259,7 +259,7 @@ def feedback(source: Mapping[str, Any], currency: str) -> Feedback:
         updated_at=fields.moment("updated_at"),
         guest_external_id=fields.text("guest_id"),
         room_number=fields.text("room_number"),
-        rating=fields.whole("rating"),
+        rating=values.rating(fields.get("rating")),
         category=fields.text("category"),
         title=fields.text("title"),
         message=fields.text("message", "comment", "comments"),
