@@ -13,11 +13,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from hospient import settings as project
 from hotels.models import Feedback, Guest, GuestCheck, GuestCheckLine, GuestQuestion, Hotel, MenuItem, Reservation, Role, Room
 from hotels.tests.people import *  # noqa: F403
 from hotels.tests.people import Caller
@@ -695,4 +695,4 @@ def test_proxy(house: House, settings: Any) -> None:
 
 def test_pooler() -> None:
     """What a pooler in transaction mode cannot give is not asked for; `tests.faults.pooler` works behind a real one."""
-    assert settings.DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"]
+    assert project.DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"]
