@@ -139,12 +139,16 @@ class House:
         run_sync(answer.json()["id"])
         return SyncRun.objects.get(pk=answer.json()["id"])
 
-    def webhook(self, integration: Integration, event_type: str, data: dict[str, Any], prefix: bytes = b"", **envelope: Any) -> Any:
+    def webhook(
+        self, integration: Integration, event_type: str, data: dict[str, Any], *, prefix: bytes = b"", declared: str = "", **envelope: Any
+    ) -> Any:
         """Send a signed event, and do what a worker does then; return the door's answer."""
         WebhookSecret.objects.get_or_create(integration=integration, defaults={"secret": {"secret": SECRET}})
         envelope = {"event_id": f"evt-{next(self.events)}"} | envelope
         body = prefix + json.dumps({"event_type": event_type, "data": data, **envelope}).encode()
-        answer = Client().post(f"/api/webhooks/{integration.pk}", body, "application/json", headers=signed(body, SECRET))
+        answer = Client().generic(
+            "POST", f"/api/webhooks/{integration.pk}", body, f"application/json{declared}", headers=signed(body, SECRET)
+        )
         inbox.drain(integration)
         return answer
 
@@ -581,11 +585,14 @@ def test_one_id_two_events(house: House) -> None:
 BOM = b"\xef\xbb\xbf"
 
 
-def test_bom(house: House) -> None:
+@pytest.mark.parametrize("declared", ["", "; charset=utf-8", "; charset=iso-8859-1"])
+def test_bom(house: House, declared: str) -> None:
     there, pos = house.plain("pos", endpoints=NONE_TO_READ)
-    assert house.webhook(pos, "menu_updated", dish("Soup"), prefix=BOM).status_code == 202
+    assert house.webhook(pos, "menu_updated", dish("Soup"), prefix=BOM, declared=declared).status_code == 202
     assert MenuItem.objects.get().name == "Soup"
-    there.bend = lambda request, answer: SimResponse(status=answer.status, body=BOM + answer.encoded(), headers=answer.headers)
+    there.bend = lambda request, answer: SimResponse(
+        status=answer.status, body=BOM + answer.encoded(), headers=answer.headers, content_type=f"application/json{declared}"
+    )
     line = {"name": "Soup", "quantity": 1, "unit_price": "8.00", "total_price": "8.00"}
     answer = house.post(pos, "checks", {"items": [line], "subtotal": "8.00", "total": "8.00"})
     assert (answer.status_code, answer.json()["status"]) == (201, "done")
