@@ -1,5 +1,6 @@
 """All settings, read from the environment. `.env.example` lists the variables with their defaults."""
 
+import os
 import secrets
 import sys
 from datetime import timedelta
@@ -9,6 +10,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from hospient import database
 from integrations.security import keyring
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -113,7 +115,7 @@ TEMPLATES = [
 # --- database ------------------------------------------------------------------------------------------------------------------
 
 VAR_DIR.mkdir(mode=0o700, exist_ok=True)
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'hospient.sqlite3'}")}
+DATABASES = {"default": database.configuration(os.environ.get("DATABASE_URL", f"sqlite:///{VAR_DIR / 'hospient.sqlite3'}"))}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # WAL lets readers go on while one writes; an immediate transaction waits for the lock instead of failing in the middle.
     DATABASES["default"]["OPTIONS"] = {

@@ -23,11 +23,20 @@ _LEAST_DIGITS = 7
 
 def fold(name: str) -> str:
     """Return a given or a family name as it compares: without case, accents, script, titles and punctuation; empty for a placeholder."""
-    words = re.findall(r"[a-z0-9]+", anyascii(unicodedata.normalize("NFKC", name).casefold()).lower().replace("'", ""))
-    plain = "".join(word for word in words if word not in _TITLES) or "".join(words)
+    words = _words(name)
+    plain = _letters([word for word in words if word not in _TITLES] or words)
+    return "" if plain in _NOBODY else plain
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", anyascii(unicodedata.normalize("NFKC", name).casefold()).lower().replace("'", ""))
+
+
+def _letters(words: list[str]) -> str:
+    plain = "".join(words)
     for pair, letter in _DIGRAPHS:
         plain = plain.replace(pair, letter)
-    return "" if plain in _NOBODY else plain
+    return plain
 
 
 def words(name: str) -> set[str]:
@@ -62,6 +71,19 @@ def phone_key(phone: str, country: str) -> str:
         pass
     digits = "".join(str(unicodedata.digit(sign)) for sign in text if sign.isdigit())
     return digits if len(digits) >= _LEAST_DIGITS else ""
+
+
+def is_spelling(field: str, one: str | None, other: str | None, country: str) -> bool:
+    """Say whether two values of a guest's field are one that two systems spell: a number without its spaces, a name in capitals."""
+    if (one or "") == (other or ""):
+        return True
+    if not one or not other:
+        return False
+    if field == "phone":
+        return phone_key(one, country) == phone_key(other, country) != ""
+    if field == "email":
+        return email_key(one) == email_key(other) != ""
+    return field in ("given_name", "family_name") and _letters(_words(one)) == _letters(_words(other)) != ""
 
 
 def is_mobile(key: str) -> bool:

@@ -123,6 +123,14 @@ def whole(value: Any, name: str) -> int | None:
     return None if found is None else int(found)
 
 
+def rating(value: Any, name: str = "rating") -> int | None:
+    """Read how many of five stars a guest gave."""
+    found = whole(value, name)
+    if found is not None and found not in range(1, 6):
+        refuse(name, value, "not a whole number from 1 to 5")
+    return found
+
+
 def minor(value: Any, currency: str, name: str) -> Decimal | None:
     """Read money in a currency's smallest unit."""
     found = whole(value, name)

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from hospient import database
 from integrations.security import keyring
 
 PRODUCTION = {
@@ -47,6 +50,38 @@ def test_a_worker_with_a_broken_ring_ends_with_a_sentence() -> None:
     assert refused.returncode == 1
     assert refused.stderr.startswith("ENCRYPTION_KEY, entry 1: the key is not random")
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["postgres://hotel:s3cret/x@db/hospient", "'postgres://hotel:s3cret@db/hospient'"])
+def test_the_server_does_not_start_on_an_odd_database_and_shows_no_password(url: str) -> None:
+    refused = manage("check", DATABASE_URL=url, **PRODUCTION)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("DATABASE_URL ")
+    assert refused.stderr.count("\n") == 1
+    assert "s3cret" not in refused.stderr + refused.stdout
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "garbage-s3cret", "$S3CRET", "mysql://hotel:s3cret@db/hospient", "postgres://hotel:s3cret@db", "postgres://hotel:s3cret@db:x/y",
+        "postgres://hotel:s3cret@db:99999/hospient", "postgres://hotel:12/s3cret@db/hospient", "postgres://hotel:s3cret?x=y@db/hospient",
+        "postgres://hotel:1/a?b=s3cret@db/hospient", "postgres://hotel:s3cret%00@db/hospient", "postgres://hotel:p@s3cret/x@db/hospient",
+    ],
+)  # fmt: skip
+def test_an_odd_address_of_a_database_is_refused_without_a_piece_of_it(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^DATABASE_URL ") as caught:
+        database.configuration(url)
+    assert "s3cret" not in f"{caught.value}".lower()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("password", ["p@:/?#[]%+ =&;$,ü€", "s3cret", "%41", "a#b", "~!*'()"])
+def test_a_password_of_any_characters_reaches_the_database(password: str) -> None:
+    found = database.configuration(f"postgres://ho%40tel:{quote(password, safe='')}@db.example.com:6432/hospient?sslmode=require")
+    assert (found["USER"], found["PASSWORD"], found["HOST"], found["PORT"]) == ("ho@tel", password, "db.example.com", 6432)
+    assert (found["NAME"], found["OPTIONS"]) == ("hospient", {"sslmode": "require"})
 
 
 @pytest.mark.parametrize("given", [{}, {"SECRET_KEY": PRODUCTION["SECRET_KEY"]}, {"ENCRYPTION_KEY": "broken" * 20}])

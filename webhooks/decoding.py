@@ -20,7 +20,7 @@ _TEXT_CODEC = re.compile(r"utf-(?:8|16|32)(?:-[bl]e)?|ascii|iso8859-\d+|cp\d+|ko
 
 def decode_text(body: bytes, content_type: str = "") -> str:
     """Read bytes in the charset their sender declares, else as UTF-8; a byte order mark is left out. Raises BodyUnreadable."""
-    declared = _CHARSET.search(content_type)
+    declared = None if body.startswith(codecs.BOM_UTF8) else _CHARSET.search(content_type)  # a mark says so itself
     charset = "utf-8"
     if declared and declared[1].lower() != charset:
         try:

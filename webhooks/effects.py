@@ -6,8 +6,8 @@ does. Late events are harmless because what is newer is kept, and because a read
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from integrations.exceptions import HospientError, ReauthorizationRequired, Reco
 from integrations.models import ExternalReference, Integration, RunStatus, SyncRun, Trigger
 from integrations.records import InboundEvent, Record
 from integrations.services import service_for
+from integrations.services.base import Provider
 from integrations.sync import health
 from integrations.sync.bindings import BINDINGS
 from integrations.sync.known import AHEAD, is_older, told_at
@@ -119,7 +120,7 @@ class _Batch:
                 elif events and events[0].problem:
                     self.results[row.pk] = Result(error=RecordRejected(events[0].problem, hint=ODD_EVENT), is_final=True)
                 elif events:
-                    yield Work(row, events[0])
+                    yield Work(row, _with_ids(events[0], self.service.provider.spelled))
                 else:
                     self.results[row.pk] = Result(EventStatus.IGNORED, "The delivery carried no event.")
             except HospientError as error:
@@ -279,6 +280,18 @@ def _parts(works: Sequence[Work]) -> Iterator[list[Work]]:
     objects = list(by_object.values())
     for start in range(0, len(objects), READ_AT_ONCE):
         yield [one for group in objects[start : start + READ_AT_ONCE] for one in group]
+
+
+def _with_ids(event: InboundEvent, spelled: Callable[[str], str]) -> InboundEvent:
+    """Return an event with every id of the vendor's in the one spelling."""
+    if spelled is Provider.spelled:
+        return event
+
+    def respelt(record: Record) -> Record:
+        ids = {f.name: getattr(record, f.name) for f in fields(record) if f.name.endswith(("external_id", "external_ids"))}
+        return replace(record, **{n: spelled(v) if isinstance(v, str) else tuple(map(spelled, v)) for n, v in ids.items()})
+
+    return event._replace(object_id=spelled(event.object_id), records=tuple(map(respelt, event.records)))
 
 
 # --- records -------------------------------------------------------------------------------------------------------------------

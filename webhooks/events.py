@@ -6,7 +6,7 @@ taken, unless something newer is stored). Called by ingest and by the inbox.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from typing import Any
 
@@ -135,12 +135,13 @@ def _object_id(effect: Effect, data: Mapping[str, Any]) -> str:
     return ""
 
 
-def parse(headers: Mapping[str, str], body: Any, currency: str = "") -> list[InboundEvent]:
-    """Return the event of one delivery with all it tells; a type that is not in the table is returned too, and kept."""
+def parse(headers: Mapping[str, str], body: Any, currency: str = "", zone: tzinfo = UTC) -> list[InboundEvent]:
+    """Return the event of one delivery with all it tells the hotel of this currency and zone; a type that is not in the table is returned
+    too, and kept."""
     [event] = outline(headers, body)
     effect = EVENTS.get(event.event_type)
     data = _data(body)
-    record = _record(event, effect, data, currency) if effect and event.object_id else None
+    record = _record(event, effect, data, currency, zone) if effect and event.object_id else None
     if effect is None or record is None:
         return [event]
     given = mapping.Fields(data)
@@ -158,10 +159,10 @@ def _named(name: str, given: mapping.Fields) -> bool:
     return name in given.told or name.replace("_external_id", "_id") in given.told
 
 
-def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str) -> Record | None:
+def _record(event: InboundEvent, effect: Effect, data: Mapping[str, Any], currency: str, zone: tzinfo) -> Record | None:
     """Read the object out of `data` as far as it goes; None if there is not enough of it."""
     try:
-        record = effect.read({**data, **effect.sets, "id": event.object_id}, currency)
+        record = mapping.of_hotel(effect.read, {**data, **effect.sets, "id": event.object_id}, currency, zone)
     except values.OddValue:
         raise
     except RecordRejected:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -121,7 +122,8 @@ def verifiers_of(integration: Integration) -> tuple[Verifier, ...]:
 
 def parsers_of(integration: Integration) -> Parsers:
     """Return what reads an integration's bodies."""
-    ours = partial(events.parse, currency=integration.hotel.currency)
+    hotel = integration.hotel
+    ours = partial(events.parse, currency=hotel.currency, zone=ZoneInfo(hotel.time_zone))
     declared = _declared(integration)
     return Parsers(ours, declared.parse if declared else None)
 

@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
+from hotels import identity
 from integrations.exceptions import UnsupportedOperation
 from integrations.services.manifest import Manifest, ProviderFields
 from integrations.transport.auth import Auth, TokenStore
@@ -33,6 +34,11 @@ class HotelFacts:
         begin = datetime.combine(first, time(), ZoneInfo(self.time_zone)) if first else None
         end = datetime.combine(last + timedelta(days=1), time(), ZoneInfo(self.time_zone)) if last else None
         return begin, end
+
+    def differing(self, shown: Any, changes: Mapping[str, Any]) -> list[str]:
+        """Return which changes of a guest (field -> value) a vendor's record does not show: whoever spells one otherwise has taken it."""
+        country = self.country or identity.country_of(self.time_zone)
+        return [name for name, value in changes.items() if not identity.is_spelling(name, value, getattr(shown, name, None), country)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +89,11 @@ class Provider(Generic[Config, Credentials]):
         """Say whether a declared stream or operation can be used with a stored config (the generic provider needs an address for it).
         What cannot is not shown and not scheduled; who asks for it all the same is told what is missing."""
         return True
+
+    @staticmethod
+    def spelled(external_id: str) -> str:
+        """Return an id, however somebody wrote it, in the one spelling it is stored by."""
+        return external_id
 
     @classmethod
     def budget_key(cls, config: Config) -> str:

@@ -12,6 +12,8 @@ from django.utils import timezone
 from hotels.models import Guest, GuestCheck, HotelRecord, Notification, Reservation, Room
 from integrations.exceptions import InvalidInput, RequestRejected
 from integrations.models import ExternalReference, Integration, Operation
+from integrations.services import registry
+from integrations.services.base import Provider
 from integrations.sync.bindings import BINDINGS
 from integrations.sync.reconcile import hold
 from integrations.sync.rows import Table, as_stored
@@ -22,6 +24,7 @@ class References:
 
     def __init__(self, integration: Integration) -> None:
         self.integration = integration
+        self._provider = registry.providers().get(integration.provider, Provider)
 
     # --- from a request to rows and ids ----------------------------------------------------------------------------------------
 
@@ -37,7 +40,9 @@ class References:
     def row(self, record_type: str, external_id: str) -> Any:
         """Return the hotel's row a vendor's id stands for, or None."""
         object_id = (
-            ExternalReference.objects.filter(integration=self.integration, record_type=record_type, external_id=external_id)
+            ExternalReference.objects.filter(
+                integration=self.integration, record_type=record_type, external_id=self._provider.spelled(external_id)
+            )
             .values_list("object_id", flat=True)
             .first()
         )
@@ -59,7 +64,7 @@ class References:
         if isinstance(reference, str):
             if not reference.strip():
                 raise InvalidInput({field: "It is empty. Give an id, or leave the field out."})
-            return self.row(record_type, reference), reference
+            return self.row(record_type, reference), self._provider.spelled(reference)
         row = model.objects.filter(hotel=self.integration.hotel_id, pk=reference).first() if abs(reference) < 2**63 else None
         if row is None:
             raise InvalidInput({field: f"This hotel has no {model._meta.verbose_name} {reference}."})

@@ -10,7 +10,7 @@ from django.db.models import Case, DateTimeField, F, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from integrations.exceptions import CircuitOpen, HospientError
+from integrations.exceptions import CircuitOpen, HospientError, RateLimited
 from integrations.models import Integration, IntegrationStatus
 from integrations.security.redaction import MAX_DEPTH, redact
 
@@ -38,12 +38,15 @@ def succeeded(integration_id: int, *, sync_status: str | None = None, synced_at:
     Integration.objects.filter(pk=integration_id).update(**changes)
 
 
-def failed(integration_id: int, error: HospientError, *, sync_status: str | None = None) -> None:
+def failed(integration_id: int, error: HospientError, *, sync_status: str | None = None, is_a_question: bool = False) -> None:
     """Note that the vendor does not work, with the sentence a person needs. While it is left alone after failures, the last of these
-    says why, and not that we wait. One that may come back by itself is tried again before long, whether anything else waits or not."""
+    says why, and not that we wait. One that may come back by itself is tried again before long, whether anything else waits or not.
+    A vendor that answers works: one that asks us to be slower, or that refuses what somebody asked for (`is_a_question`)."""
     rows = Integration.objects.filter(pk=integration_id)
     if sync_status:
         rows.update(sync_status=sync_status)
+    if isinstance(error, RateLimited) or (is_a_question and not error.of_connection):
+        return
     if isinstance(error, CircuitOpen):
         rows = rows.filter(failing_since=None)
     now = timezone.now()

@@ -16,6 +16,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
+from hotels.identity import country_of, is_spelling
 from hotels.models import Guest, Hotel
 from hotels.models.guests import ask_about
 from integrations import values
@@ -319,7 +320,15 @@ class Reconciler:
                 theirs_at=record.updated_at,
                 ours_at=ours_at,
             )
+            if decision.rule and binding.model is Guest and self._is_spelling(name, theirs, was, ours[column.column]):
+                decision = Decision(False)
             yield column, theirs, was, decision
+
+    def _is_spelling(self, name: str, theirs: Any, was: Any, ours: Any) -> bool:
+        """Say whether the vendor has changed nothing but how it spells what it had, or what the hotel has."""
+        hotel = self.integration.hotel
+        country = hotel.country or country_of(hotel.time_zone)
+        return any(is_spelling(name, theirs, other, country) for other in (was, ours))
 
     def _conflict(
         self, binding: Binding, record: Record, row: Known, name: str, base: Any, theirs: Any, ours: Any, decision: Decision

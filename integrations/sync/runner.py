@@ -484,7 +484,9 @@ class Runner:
             )
             self.flush_log()
             self._log(LogStatus.FAILED, error)
-            health.failed(self.run.integration_id, error, sync_status=RunStatus.FAILED)
+            # What a plain listing is refused for is how the connection is set up; days and ids are somebody's own question.
+            is_a_question = self.run.mode in (RunMode.BACKFILL, RunMode.REFRESH)
+            health.failed(self.run.integration_id, error, sync_status=RunStatus.FAILED, is_a_question=is_a_question)
 
     def _hand_back(self, when: datetime, error: HospientError | None = None) -> None:
         """Give the run back to the queue with what it has stored."""

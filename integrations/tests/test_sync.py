@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from hotels.models import Guest, Hotel, MenuCategory, MenuItem, MenuTax, MenuVariation, ModifierList, Reservation, Room
 from integrations import records
-from integrations.exceptions import AuthenticationFailed, ProviderUnavailable
+from integrations.exceptions import AuthenticationFailed, HospientError, ProviderUnavailable, RateLimited, RequestRejected
 from integrations.models import (
     Conflict,
     ExternalReference,
@@ -234,6 +234,21 @@ class TestEnding:
         assert (integration.status, integration.error_count) == ("error", 1)
         assert "The vendor refused the credentials." in integration.last_error
         assert MenuItem.objects.count() == 0
+
+    @pytest.mark.parametrize(
+        ("error", "mode", "status"),
+        [
+            (RequestRejected("No such listing."), RunMode.FULL, "error"),
+            (RequestRejected("The range is too long."), RunMode.BACKFILL, "active"),
+            (RequestRejected("There is no such reservation."), RunMode.REFRESH, "active"),
+            (AuthenticationFailed(), RunMode.REFRESH, "error"),
+            (RateLimited(), RunMode.FULL, "active"),
+        ],
+    )
+    def test_a_vendor_that_answers_works(self, feed: Feed, error: HospientError, mode: RunMode, status: str) -> None:
+        run = feed.run(error, mode=mode)
+        feed.integration.refresh_from_db()
+        assert (run.status, feed.integration.status, feed.integration.sync_status) == (RunStatus.FAILED, status, "failed")
 
     def test_a_good_run_heals_the_integration(self, feed: Feed, integration) -> None:
         feed.run(AuthenticationFailed())

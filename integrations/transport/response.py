@@ -5,6 +5,7 @@ a billion zeros and a thousand brackets come through in a form that costs nothin
 refuse with the row they stand in. What is not JSON at all, or has two values for one key, is refused here.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -109,8 +110,10 @@ class Response:
 
     @property
     def _charset(self) -> str:
-        declared = self.headers.get("Content-Type", "").lower().rpartition("charset=")[2].strip(' "')
-        return declared if declared in CHARSETS else "utf-8-sig"
+        declared = self.headers.get("Content-Type", "").lower().rpartition("charset=")[2].partition(";")[0].strip(' "')
+        if self.content.startswith(codecs.BOM_UTF8):  # it says so itself, whatever is declared beside it
+            return "utf-8-sig"
+        return declared if declared in CHARSETS else "utf-8"
 
 
 def described(value: Any) -> str:

@@ -5,7 +5,7 @@ API. Money is written as a JSON number with its exact digits.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -221,6 +221,11 @@ def guest(source: Mapping[str, Any], currency: str) -> Guest:
     )
 
 
+def of_hotel(mapper: Callable[..., Any], source: Mapping[str, Any], currency: str, zone: tzinfo) -> Any:
+    """Read what a system tells a hotel: in its currency if it names none, and a stay by the days of its zone."""
+    return mapper(source, currency, zone) if mapper is reservation else mapper(source, currency)
+
+
 def reservation(source: Mapping[str, Any], currency: str, zone: tzinfo = UTC) -> Reservation:
     fields = Fields(source, zone)
     status, original = fields.word(RESERVATION_STATUSES, "status")
@@ -254,7 +259,7 @@ def feedback(source: Mapping[str, Any], currency: str) -> Feedback:
         updated_at=fields.moment("updated_at"),
         guest_external_id=fields.text("guest_id"),
         room_number=fields.text("room_number"),
-        rating=fields.whole("rating"),
+        rating=values.rating(fields.get("rating")),
         category=fields.text("category"),
         title=fields.text("title"),
         message=fields.text("message", "comment", "comments"),

@@ -154,9 +154,7 @@ class GenericRestProvider(Provider[Config, Credentials]):
         return rows.mapped(items, kind, lambda item: [self._map(mapper, item)], lambda item: item.get("id"))
 
     def _map(self, mapper: Mapper, item: Mapping[str, Any]) -> Any:
-        if mapper is mapping.reservation:  # its days are the hotel's
-            return mapping.reservation(item, self.hotel.currency, ZoneInfo(self.hotel.time_zone))
-        return mapper(item, self.hotel.currency)
+        return mapping.of_hotel(mapper, item, self.hotel.currency, ZoneInfo(self.hotel.time_zone))
 
     # --- point of sale ---------------------------------------------------------------------------------------------------------
 

@@ -298,7 +298,7 @@ def primary(details: Row, kind: str) -> Row:
 
 
 def differing(profile: Row, changes: Mapping[str, Any]) -> list[str]:
-    """Return which of the changes a profile does not show."""
+    """Return which of the changes a profile does not show to the letter."""
     shown = guest(profile)
     return [name for name, value in changes.items() if (getattr(shown, name, None) or "") != (value or "")]
 

@@ -244,7 +244,7 @@ class Operations(Gateway):
         if mapping.differing(profile, changes):
             body = bodies.profile_update(profile, changes, self.config.email_type, self.config.phone_type)
             notes = mapping.warnings(self._put_profile(guest_id, body))
-            if kept := mapping.differing(self._profile(guest_id), changes):
+            if kept := self.hotel.differing(mapping.guest(self._profile(guest_id)), changes):
                 raise RequestRejected(
                     f"OPERA took the change of profile {guest_id} but kept the old {', '.join(kept)}.",
                     hint="Codes such as the language must be on the hotel's own list in OPERA; correct the value, or change it there.",

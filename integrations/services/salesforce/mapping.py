@@ -63,13 +63,6 @@ def moment(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def _rating(value: Any) -> int:
-    rating = values.whole(value, "rating")
-    if rating not in range(1, 6):
-        values.refuse("rating", value, "not a whole number from 1 to 5")
-    return rating
-
-
 def _one_of(words: Iterable[str], other: str) -> Callable[[Any], str]:
     return lambda value: value.lower() if isinstance(value, str) and value.lower() in words else other
 
@@ -78,7 +71,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "guest_external_id": lambda value: spelled(values.text(value, "guest_external_id")),
     "is_vip": partial(values.flag, name="is_vip", default=False),
     "is_anonymous": partial(values.flag, name="is_anonymous", default=False),
-    "rating": _rating,
+    "rating": values.rating,
     "submitted_at": moment,
     "sent_at": moment,
     "sender_type": _one_of(SENDER_TYPES, "unknown"),

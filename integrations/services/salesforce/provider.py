@@ -80,6 +80,8 @@ class SalesforceProvider(Provider[Config, Credentials]):
     )
     _clock: ClassVar[Callable[[], datetime]] = staticmethod(lambda: datetime.now(UTC))
 
+    spelled = staticmethod(spelled)
+
     @classmethod
     def base_url(cls, environment: str, config: Config) -> str:
         return config.base_url.rstrip("/") or cls.manifest.environments.get(environment, "")
