@@ -2,11 +2,13 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from hospient import health, timeline
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="console"),
     path("admin/cause/<str:correlation_id>/", admin.site.admin_view(timeline.cause), name="cause"),
     path("admin/", admin.site.urls),
     path("api/", include("hotels.api.urls")),

@@ -30,6 +30,8 @@ from integrations.simulators.server import RunningSimulator, start
 from webhooks import subscriptions
 from webhooks.models import WebhookEvent
 
+FIRST = "square"
+"""The point of sale is integration 1, as in the examples of the documentation."""
 PEOPLE = {"admin": None, "manager": Role.MANAGER, "operator": Role.OPERATOR, "viewer": Role.VIEWER}
 
 
@@ -49,7 +51,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("createcachetable", verbosity=0)
         hotel = self.make_hotels()
-        vendors = simulated_vendors()
+        vendors = sorted(simulated_vendors(), key=lambda vendor: vendor.slug != FIRST)
         running = {vendor.slug: start(vendor.simulator()) for vendor in vendors}
         rows = [self.connect(hotel, vendor, running[vendor.slug].url) for vendor in vendors]
         with self.processes(port) as served:
@@ -58,7 +60,7 @@ class Command(BaseCommand):
             self.webhook(rows, running, port)
             self.summary(rows)
             if not no_serve:
-                self.serve(port, served)
+                self.serve(port, served, rows[0])
 
     # --- hotels, people, vendors -----------------------------------------------------------------------------------------------
 
@@ -214,11 +216,14 @@ class Command(BaseCommand):
                 time.sleep(0.3)
         raise CommandError(f"{url} did not answer within a minute.")
 
-    def serve(self, port: int, started: list[subprocess.Popen[bytes]]) -> None:
+    def serve(self, port: int, started: list[subprocess.Popen[bytes]], till: Integration) -> None:
         address = f"http://127.0.0.1:{port}"
+        secret = till.webhook_secrets.latest("pk").secret.reveal()["secret"]
         table = Table(title="Open", show_header=False)
         table.add_row("Console", f"{address}/admin/")
         table.add_row("API", f"{address}/api-docs")
+        table.add_row(f"Webhooks of {till.provider_name}", f"{address}/api/webhooks/{till.pk}")
+        table.add_row("their secret", f"{secret}  (made for this demo)")
         for name, role in PEOPLE.items():
             table.add_row(f"Sign in as {name}", f"{self.password}  ({role.label if role else 'everything, every hotel'})")
         self.console.print(table)

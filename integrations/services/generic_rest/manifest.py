@@ -14,6 +14,7 @@ from integrations.records import (
     GuestCheck,
     MenuCategory,
     MenuItem,
+    Notification,
     Record,
     Reservation,
     Room,
@@ -152,6 +153,7 @@ manifest = Manifest(
         _stream("guest_data", "Guests", Guest, GUESTS),
         _stream("feedback", "Feedback", Feedback, GUESTS),
         _stream("chat_messages", "Chat messages", ChatMessage, GUESTS),
+        _stream("notifications", "Notifications", Notification, GUESTS),
     ),
     operations=(
         _write("post_guest_check", "Post a guest check", POS),

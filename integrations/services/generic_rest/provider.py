@@ -23,12 +23,12 @@ ENDPOINT_OF = {
     "get_guest_info": "guests", "update_guest_info": "guests", "guest_data": "guests", "get_guest_preferences": "guests",
     "post_check_in": "checkins", "post_check_out": "checkouts", "post_charge": "charges", "send_request": "requests",
     "feedback": "feedback", "post_feedback": "feedback", "get_feedback": "feedback", "chat_messages": "chat", "post_chat_message": "chat",
-    "get_chat_messages": "chat", "post_notification": "notifications", "get_notifications": "notifications",
+    "get_chat_messages": "chat", "post_notification": "notifications", "notifications": "notifications", "get_notifications": "notifications",
     "update_notification_status": "notifications",
 }  # fmt: skip
 """Stream or operation -> the endpoint it needs."""
 
-LISTED = ("categories", "menus", "rooms", "guests", "reservations", "feedback", "chat")
+LISTED = ("categories", "menus", "rooms", "guests", "reservations", "feedback", "chat", "notifications")
 """Endpoints whose lists are read by syncs."""
 OVERLAP = timedelta(seconds=50)
 """Read again before the newest change seen: what has the same time, or was committed late. Servers end requests, and what these have not
@@ -124,6 +124,9 @@ class GenericRestProvider(Provider[Config, Credentials]):
 
     def chat_messages(self, query: StreamQuery) -> Iterator[Page]:
         return self._pages("chat_messages", mapping.chat_message, query)
+
+    def notifications(self, query: StreamQuery) -> Iterator[Page]:
+        return self._pages("notifications", mapping.notification, query)
 
     def _pages(self, name: str, mapper: Mapper, query: StreamQuery, params: Mapping[str, str] = {}) -> Iterator[Page]:
         if query.external_ids:

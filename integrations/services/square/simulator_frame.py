@@ -8,6 +8,7 @@ import json
 import re
 import threading
 import urllib.request
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -75,7 +76,6 @@ class Frame(Simulator):
         self.done: dict[tuple[str, str], tuple[str, str]] = {}
         """(what, idempotency key) -> (digest of the body, id of what it made)."""
         self.cursor_age = 0
-        self.events = 0
         common = {"status": "ACTIVE", "country": "PT", "currency": "EUR", "timezone": "Europe/Lisbon", "merchant_id": MERCHANT}
         self.locations = {
             RESTAURANT: {"id": RESTAURANT, "name": "Restaurant Miramar", **common},
@@ -172,8 +172,7 @@ class Frame(Simulator):
 
     def notify(self, event_type: str, data: dict[str, Any]) -> None:
         """Send an event to the subscriptions that asked for it, from a thread of its own, once and without retries."""
-        self.events += 1
-        event = {"merchant_id": MERCHANT, "type": event_type, "event_id": f"simulated-event-{self.events}", "created_at": stamp(datetime.now(UTC)), "data": data}  # fmt: skip
+        event = {"merchant_id": MERCHANT, "type": event_type, "event_id": str(uuid.uuid4()), "created_at": stamp(datetime.now(UTC)), "data": data}  # fmt: skip
         for subscription in self.subscriptions.values():
             if subscription.get("enabled") and event_type in subscription.get("event_types", []):
                 target = (subscription["notification_url"], subscription["signature_key"], json.dumps(event).encode())
