@@ -1,4 +1,5 @@
-"""Gives every request a correlation id, which follows it into logs, calls to vendors and background work."""
+"""Gives every request a correlation id, which follows it into logs, calls to vendors and background work; and its answer what is left of its
+rate."""
 
 import re
 from collections.abc import Callable
@@ -25,6 +26,8 @@ class CorrelationMiddleware:
             request.correlation_id = correlation_id
             response = self.get_response(request)
             response["X-Request-Id"] = correlation_id
+            for name, value in getattr(request, "rate", {}).items():  # hotels.api.rates
+                response[name] = str(value)
             return response
 
 

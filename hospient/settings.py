@@ -202,6 +202,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "hotels.api.lists.Pages",
     "DEFAULT_FILTER_BACKENDS": ["hotels.api.lists.FilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "hospient.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["hotels.api.rates.UserAtHotel"],
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS says nothing that /api/schema does not
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
@@ -219,11 +220,14 @@ REST_KNOX = {
     "TOKEN_TTL": timedelta(days=env.int("TOKEN_DAYS", 30)),
 }
 API_RATES = {
+    "reads": env.str("API_RATE_READS", "1200/m"),
+    "writes": env.str("API_RATE_WRITES", "600/m"),
     "pos": env.str("API_RATE_POS", "300/m"),
     "pms": env.str("API_RATE_PMS", "300/m"),
     "guest_management": env.str("API_RATE_GUEST_MANAGEMENT", "300/m"),
 }
-"""How often the API may go to the vendor of one integration, by its type; reads and writes are counted apart."""
+"""How often one user may read and write at one hotel; and how often the API may go to the vendor of one integration, by its type, reads and
+writes counted apart."""
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hospient",

@@ -1,13 +1,16 @@
 """Fixtures for the tests of every door: two hotels, and people with each role who call with a token. A conftest imports them."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache.backends.locmem import LocMemCache
 from rest_framework.test import APIClient
 
 from hotels.models import ApiToken, Hotel, Membership, Role
+from hotels.rates import Rates
 
 __all__ = ["caller", "hotel", "manager", "operator", "other_hotel", "viewer"]
 
@@ -26,8 +29,10 @@ def other_hotel(db: None) -> Hotel:
 
 
 @pytest.fixture
-def caller(db: None) -> Caller:
+def caller(db: None, monkeypatch: pytest.MonkeyPatch) -> Caller:
     """Make a client of somebody with a role in a hotel, and in others `also`; without a hotel, of somebody who belongs to none."""
+
+    monkeypatch.setattr("hotels.api.rates._rates", Rates(LocMemCache(uuid.uuid4().hex, {})))  # nothing is left of another test's rate
 
     def make(role: Role = Role.MANAGER, hotel: Hotel | None = None, *, also: Mapping[Hotel, Role] = NOWHERE) -> APIClient:
         user = User.objects.create_user(f"{role}-{User.objects.count()}")

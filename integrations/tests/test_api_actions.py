@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from rest_framework.test import APIClient
 
 from hotels.models import Guest, GuestCheck, Hotel
+from hotels.rates import Rates
 from integrations import exceptions
 from integrations.api.guest_management import CHAT_MESSAGE, FEEDBACK, NOTIFICATION
 from integrations.api.pms import CHARGE, CHECK_IN, CHECK_OUT, REQUEST
@@ -358,6 +359,22 @@ class TestErrors:
 
 
 class TestLimits:
+    def test_reads_and_writes_of_a_user_at_a_hotel_are_counted_and_told(
+        self, operator: APIClient, viewer: APIClient, pos: Integration, pms: Integration, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.API_RATES = settings.API_RATES | {"reads": "3/m", "writes": "1/m"}
+        monkeypatch.setattr(
+            "hotels.api.rates._rates", Rates(prefix="tests", clock=lambda: 1_000_060.0)
+        )  # twenty seconds before a minute ends
+        records = f"/api/hotels/{pos.hotel_id}/menu-items"
+        answers = [operator.get(path) for path in (records, at(pos, "logs"), at(pms, "operations"), f"{records}/1")]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert [answer["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
+        assert (answers[0]["RateLimit-Limit"], answers[0]["RateLimit-Reset"], answers[3]["Retry-After"]) == ("3", "20", "20")
+        assert viewer.get(records).status_code == 200
+        writes = [operator.post(at(pos, "test")) for _ in range(2)]
+        assert [(answer.status_code, answer["RateLimit-Limit"]) for answer in writes] == [(200, "1"), (429, "1")]
+
     def test_an_integration_takes_only_so_many_calls_a_minute(
         self, operator: APIClient, pos: Integration, pms: Integration, settings: Any
     ) -> None:

@@ -8,11 +8,12 @@ from django.core.cache import cache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 
+from hotels.rates import parse_rate
 from integrations.exceptions import SignatureMismatch, SignatureMissing
 from integrations.models import IntegrationLog
 from tests.threads import at_once
 from webhooks.exceptions import BodyUnreadable
-from webhooks.limits import Limiter, Sender, parse_rate
+from webhooks.limits import Limiter, Sender
 from webhooks.refusals import Refusals
 from webhooks.tests.conftest import Connect
 
@@ -88,7 +89,7 @@ def test_all_addresses_together_send_four_times_what_one_may(shared: LocMemCache
 
 
 def test_senders_that_are_gone_do_not_fill_the_memory(shared: LocMemCache, clock: Clock, settings: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("webhooks.limits.MAX_SENDERS", 50)
+    monkeypatch.setattr("hotels.rates.MAX_COUNTED", 50)
     settings.WEBHOOK_RATES = {"pms": "10/m"}
     limiter = Limiter(shared, clock)
     for number in range(500):

@@ -153,12 +153,12 @@ class Command(BaseCommand):
         Integration.objects.filter(pk=square.pk).update(webhook_url=f"http://127.0.0.1:{port}/api/webhooks/{square.pk}")
         square.refresh_from_db()
         subscriptions.create(square)
-        before = WebhookEvent.objects.filter(integration=square).count()
+        events = WebhookEvent.objects.filter(integration=square)
+        before = events.order_by("-pk").values_list("pk", flat=True).first() or 0
         started = time.monotonic()
-        running["square"].simulator.control("add_item", {"name": f"Special of the day {before + 1}", "cents": 1890})
+        running["square"].simulator.control("add_item", {"name": f"Special of the day {events.count() + 1}", "cents": 1890})
         while time.monotonic() - started < 20:
-            event = WebhookEvent.objects.filter(integration=square, status="done").order_by("-pk").first()
-            if event and WebhookEvent.objects.filter(integration=square).count() > before:
+            if events.filter(status="done", pk__gt=before).exists():
                 self.say(f"[bold]Square[/] added a dish and told us: on the menu {time.monotonic() - started:.1f} s later")
                 return
             time.sleep(0.2)
