@@ -10,10 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from hotels.models import Hotel
-from integrations.models import Integration
+from integrations.models import Integration, IntegrationLog, SyncRun
 from integrations.tests.conftest import Connect
 from monitoring import house
 from monitoring.models import Heartbeat
+from webhooks.models import WebhookEvent
 
 
 @pytest.fixture
@@ -119,6 +120,33 @@ class TestMetrics:
         assert 'hospient_house_well{check="database"} 1.0' in page
         assert 'hospient_integrations{state="working"} 1.0' in page
         assert 'hospient_integrations{state="needs_person"} 0.0' in page
+
+    def test_they_tell_of_syncs_webhooks_and_vendors_limits(self, client: Client, hotel: Hotel, connect: Connect) -> None:
+        integration, now = connect(hotel), timezone.now()
+        for stream, status, ago in (("menus", "succeeded", 5), ("checks", "failed", 5), ("menus", "failed", 70)):
+            run = SyncRun.objects.create(integration=integration, stream=stream, status=status, finished_at=now)
+            SyncRun.objects.filter(pk=run.pk).update(created_at=now - timedelta(minutes=ago))
+        for number, seconds in enumerate((1, 3)):
+            received = now - timedelta(minutes=1)
+            WebhookEvent.objects.create(
+                integration=integration, event_id=str(number), body=b"{}", received_at=received, status="done",
+                processed_at=received + timedelta(seconds=seconds),
+            )  # fmt: skip
+        IntegrationLog.objects.create(
+            integration=integration,
+            operation_type="api_call",
+            operation_name="menus",
+            direction="outbound",
+            status="failed",
+            http_status=429,
+        )
+        page = client.get("/metrics").content.decode()
+        pk = integration.pk
+        assert f'hospient_sync_success_ratio{{integration="{pk}"}} 0.5' in page
+        assert f'hospient_sync_runs{{integration="{pk}",status="failed"}} 1.0' in page
+        assert f'hospient_webhook_seconds{{integration="{pk}",of="mean"}} 2.0' in page
+        assert f'hospient_webhook_seconds{{integration="{pk}",of="longest"}} 3.0' in page
+        assert f'hospient_vendor_rate_limited{{integration="{pk}"}} 1.0' in page
 
     @pytest.mark.parametrize("written", ["", "junk", "127.0.0.1, ", "127.0.0.1, unknown", "127.0.0.1:80:80", "203.0.113.7:51234"])
     def test_behind_a_proxy_its_own_address_opens_nothing(self, client: Client, settings: Any, written: str) -> None:

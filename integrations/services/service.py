@@ -386,8 +386,11 @@ class IntegrationService:
             operation.refresh_from_db()
             return operation
         log = LogBook(self.integration.pk, OperationType.API_CALL)
+        began = time.monotonic()
         with correlation.bind(operation.correlation_id):
-            return delivery.attempt(_Target(self, operation, log))
+            tried = delivery.attempt(_Target(self, operation, log))
+            _log_outcome(tried, int((time.monotonic() - began) * 1000))
+            return tried
 
     def retry_operation(self, operation: Operation) -> Operation:
         """Try an operation again on a person's word."""
@@ -426,6 +429,39 @@ class IntegrationService:
                 with transaction.atomic():
                     Reconciler(self.integration).delete(record_type, [external_id])
             raise
+
+
+_LOGGED = {
+    OperationStatus.DONE: (OperationType.API_CALL, LogStatus.SUCCESS),
+    OperationStatus.PENDING: (OperationType.API_CALL, LogStatus.PENDING),
+    OperationStatus.UNKNOWN: (OperationType.API_CALL, LogStatus.PENDING),
+    OperationStatus.DEAD: (OperationType.ERROR, LogStatus.FAILED),
+}
+
+
+def _log_outcome(operation: Operation, milliseconds: int) -> None:
+    """Note beside the calls what they came to. Done, it went both ways: out, and the vendor's answer into the hotel's rows."""
+    if operation.status not in _LOGGED:  # another worker has it
+        return
+    is_done = operation.status == OperationStatus.DONE
+    operation_type, status = _LOGGED[operation.status]
+    IntegrationLog.objects.create(
+        integration_id=operation.integration_id,
+        operation_type=operation_type,
+        operation_name=operation.name,
+        direction=Direction.BIDIRECTIONAL if is_done else Direction.OUTBOUND,
+        status=status,
+        request_data={"operation": operation.pk, "object": operation.object_key},
+        response_data={"reference": operation.vendor_reference} if is_done else {"hint": operation.hint},
+        attempt=operation.attempts,
+        error_code=operation.error_code,
+        error_message=operation.error_message,
+        processing_time=milliseconds,
+        records_processed=1,
+        records_success=int(is_done),
+        records_failed=int(operation.status == OperationStatus.DEAD),
+        correlation_id=operation.correlation_id,
+    )
 
 
 def _kept(told: Any) -> Any:

@@ -386,6 +386,25 @@ class TestLimits:
 
 
 class TestLogs:
+    @pytest.mark.parametrize(
+        ("error", "query"),
+        [
+            (None, "operation_type=api_call&status=success&direction=bidirectional"),
+            (exceptions.ProviderUnavailable(), "operation_type=api_call&status=pending&direction=outbound"),
+            (exceptions.RequestRejected("The room is taken."), "operation_type=error&status=failed&direction=outbound"),
+        ],
+        ids=["done", "waits", "given up"],
+    )
+    def test_what_became_of_an_operation_is_a_line(
+        self, operator: APIClient, pos: Integration, stub: type[StubProvider], check: dict[str, Any], error: Any, query: str
+    ) -> None:
+        if error:
+            stub.failures["post_guest_check"] = error
+        operator.post(at(pos, "checks"), check)
+        [line] = operator.get(at(pos, f"logs?{query}")).json()["results"]
+        assert (line["operation_name"], line["request_data"]["operation"]) == ("post_guest_check", Operation.objects.get().pk)
+        assert line["error_code"] == (error.code if error else "")
+
     def test_the_documented_filters(self, operator: APIClient, pos: Integration) -> None:
         operator.post(at(pos, "test"), headers={"X-Request-Id": "follow-me-through"})
         query = "operation_type=test&status=success&direction=outbound&correlation_id=follow-me-through&since=2020-01-01T00:00:00Z&limit=50&offset=0"
