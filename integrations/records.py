@@ -116,6 +116,10 @@ class GuestCheck(Record):
     amount_due: Decimal | None = None
     currency: str = ""
 
+    def __post_init__(self) -> None:
+        if self.status == "voided":  # nobody owes it any more, whatever the vendor leaves standing there
+            object.__setattr__(self, "amount_due", Decimal(0))
+
 
 # --- property management -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
-from hotels.models import Guest, GuestCheck, Hotel, MenuItem, MenuVariation, Room
+from hotels.models import Feedback, Guest, GuestCheck, Hotel, MenuItem, MenuVariation, Reservation, Room
 from integrations.models import Integration
 from integrations.services import service_for, setup
 from integrations.simulators.catalogue import simulated_vendors
@@ -120,14 +120,28 @@ def test_from_a_python_shell(world: World) -> None:
         assert (slug, posted.status, posted.error_message) == (slug, "done", "")
         assert pos.get_check_status(posted.vendor_reference).status == "open"
         assert pos.void_check(posted.vendor_reference, "Guest request").status == "done"
-        assert GuestCheck.objects.get(pk=posted.object_id).status == "voided"
+        voided = GuestCheck.objects.get(pk=posted.object_id)
+        assert (voided.status, voided.amount_due) == ("voided", 0)
+        if slug == "square":  # Simphony keeps no cancelled check
+            assert pos.get_check_status(posted.vendor_reference).amount_due == 0
 
     pms = world.service("opera_cloud")
     assert pms.sync_reservations("2024-01-01", "2024-12-31").status == "succeeded"
-    assert pms.post_check_in(CHECK_IN).status == "done"
+    checked_in = pms.post_check_in(CHECK_IN)
+    assert checked_in.status == "done"
+    assert [warning.partition(": ")[0] for warning in checked_in.warnings] == [
+        "guest_id", "check_in_by", "special_requests", "payment_method", "deposit_amount",
+    ]  # fmt: skip
     assert [room.occupancy for room in pms.get_room_status("101")] == ["occupied"]
     world.vendors["opera_cloud"][1].control("change_reservation", {"id": "res_123", "status": "DueOut"})
     assert pms.post_check_out(CHECK_OUT).status == "done"
+    said = Feedback.objects.get()
+    assert (said.rating, said.message, said.room_number, said.guest) == (
+        5,
+        "Excellent stay!",
+        "101",
+        Reservation.objects.get(pk=checked_in.object_id).guest,
+    )
 
     for slug in ("salesforce", "generic_rest"):
         guests = world.service(slug)
@@ -153,7 +167,9 @@ def test_over_the_api(world: World, api: APIClient) -> None:
     root = f"/api/integrations/{world.vendors['square'][0].pk}"
     assert api.get(f"{root}/checks/{check['vendor_reference']}").json()["status"] == "open"
     assert post("square", f"checks/{check['vendor_reference']}/void", {"reason": "Guest request"})["status"] == "done"
-    assert post("opera_cloud", "check-ins", CHECK_IN)["status"] == "done"
+    checked_in = post("opera_cloud", "check-ins", CHECK_IN)
+    assert checked_in["status"] == "done"
+    assert "special_requests: OPERA's check-in takes no special requests: send them as a service request." in checked_in["warnings"]
     assert api.get(f"/api/integrations/{world.vendors['opera_cloud'][0].pk}/rooms/101/status").status_code == 200
     assert post("salesforce", "feedback", FEEDBACK)["status"] == "done"
     assert post("salesforce", "chat-messages", CHAT)["status"] == "done"

@@ -7,8 +7,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from hotels.admin.base import local_time, state_column
@@ -53,7 +53,7 @@ class OperationAdmin(HistoryAdmin):
             },
         ),
         ("Sent", {"fields": ("payload_json",)}),
-        ("Answer", {"fields": ("answer_json",)}),
+        ("Answer", {"fields": ("warned", "answer_json")}),
     )
     change_form_template = "admin/change_form.html"  # with its history: who tried it again
 
@@ -126,6 +126,10 @@ class OperationAdmin(HistoryAdmin):
     def next_attempt(self, operation: Operation) -> str:
         return local_time(operation.next_attempt_at, operation.integration.hotel) if operation.is_open else ""
 
+    @admin.display(description="Warnings")
+    def warned(self, operation: Operation) -> SafeString:
+        return format_html_join(mark_safe("<br>"), "{}", ((warning,) for warning in operation.warnings))
+
     @admin.display(description="Body")
     def payload_json(self, operation: Operation) -> SafeString | str:
         return pretty_json(operation.payload)
@@ -140,6 +144,6 @@ def outcome_sentence(operation: Operation) -> str:
     label = outlook.label_of(operation)
     if operation.status == OperationStatus.DONE:
         reference = f" The vendor's reference is {operation.vendor_reference}." if operation.vendor_reference else ""
-        return f"{label}: done.{reference}"
+        return " ".join([f"{label}: done.{reference}", *operation.warnings])
     trouble = operation_problem(operation)
     return f"{trouble.what} {trouble.why} {trouble.todo}" if trouble else f"{label}: accepted, and sent as soon as possible."

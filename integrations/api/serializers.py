@@ -190,12 +190,15 @@ class LogSerializer(serializers.ModelSerializer):
 
 class OperationSerializer(OutlookSerializer):
     answer = serializers.DictField(help_text="What the vendor said.")
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="What was asked and not passed on, by field with the reason; and what the vendor remarked."
+    )
 
     class Meta:
         model = Operation
         fields = [
             "id", "uuid", "integration_id", "name", "status", "idempotency_key", "record_type", "object_id", "vendor_reference",
-            "answer", "attempts", "next_attempt_at", "error_code", "error_message", "hint", "next", "todo",
+            "answer", "warnings", "attempts", "next_attempt_at", "error_code", "error_message", "hint", "next", "todo",
             "correlation_id", "created_at", "done_at",
         ]  # fmt: skip
 

@@ -97,6 +97,7 @@ def operation_as_json(operation: Operation) -> dict[str, Any]:
         "status": operation.status,
         "reference": operation.vendor_reference,
         "answer": operation.answer,
+        "warnings": operation.warnings,
         "attempts": operation.attempts,
         "next_attempt_at": operation.next_attempt_at,
         "error": {"code": operation.error_code, "message": operation.error_message, "hint": operation.hint}
@@ -109,4 +110,5 @@ def operation_as_json(operation: Operation) -> dict[str, Any]:
 def operation_line(operation: Operation) -> str:
     """Say in one line how an operation stands, and what comes of it."""
     said = outlook.of_operation(operation)
-    return " ".join(part for part in (said.what, said.why, said.next, said.todo, f"(operation {operation.pk})") if part)
+    parts = (said.what, said.why, *operation.warnings, said.next, said.todo, f"(operation {operation.pk})")
+    return " ".join(part for part in parts if part)

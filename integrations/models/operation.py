@@ -43,6 +43,8 @@ class Operation(models.Model):
     lease_until = models.DateTimeField(null=True, editable=False)
     vendor_reference = models.CharField(max_length=192, blank=True)
     answer = models.JSONField(default=dict)
+    warnings = models.JSONField(default=list)
+    """A sentence for each thing that was asked and not passed on, and for what the vendor said beside yes."""
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
     hint = models.TextField(blank=True)

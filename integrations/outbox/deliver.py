@@ -176,10 +176,13 @@ class Delivery:
         return None
 
     def _close(self, answer: Mapping[str, Any]) -> Operation:
+        kept = keepable(dict(answer))
+        said = kept.pop("warnings", [])
         with transaction.atomic():
             self._save(
                 status=OperationStatus.DONE,
-                answer=keepable(dict(answer)),
+                answer=kept,
+                warnings=[*self.operation.warnings, *said],
                 vendor_reference=str(answer.get("reference", ""))[:192],
                 done_at=timezone.now(),
                 maybe_sent_at=None,

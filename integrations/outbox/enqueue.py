@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -60,6 +60,7 @@ def enqueue(
     object_key: str = "",
     record_type: str = "",
     object_id: int | None = None,
+    warnings: Sequence[str] = (),
     user: Any = None,
 ) -> Operation:
     """Store an operation. Raises IntegrityError if another request with the same key was faster."""
@@ -72,6 +73,7 @@ def enqueue(
         object_key=object_key,
         record_type=record_type,
         object_id=object_id,
+        warnings=list(warnings),
         next_attempt_at=timezone.now(),
         requested_by=user if getattr(user, "pk", None) else None,
         correlation_id=correlation.current() or correlation.new(),

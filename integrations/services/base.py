@@ -96,6 +96,12 @@ class Provider(Generic[Config, Credentials]):
         return external_id
 
     @classmethod
+    def drops(cls, name: str, config: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return which fields of an operation's body this vendor has no place for, as it is set up, each with the reason."""
+        declared = cls.manifest.operation(name)
+        return declared.drops if declared else {}
+
+    @classmethod
     def budget_key(cls, config: Config) -> str:
         """Return what the rate budget is shared by, beside the provider: the gateway's host, the application's id."""
         return ""

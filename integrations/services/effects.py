@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from hotels.models import CheckStatus, GuestCheck, Notification, Reservation, ReservationStatus
+from hotels.models import CheckStatus, Feedback, GuestCheck, Notification, Reservation, ReservationStatus
 from integrations.exceptions import HospientError
 from integrations.models import Operation
 from integrations.services.references import References
@@ -41,14 +41,30 @@ def _check_voided(references: References, operation: Operation, answer: Mapping[
 
 def _checked_in(references: References, operation: Operation, answer: Mapping[str, Any]) -> None:
     reservation = Reservation.objects.filter(pk=operation.object_id).first()
-    room = {"room_number": operation.payload["room_number"]} if operation.payload.get("room_number") else {}
-    references.agree("reservation", reservation, status=ReservationStatus.IN_HOUSE, **room)
+    number = answer.get("room_number") or operation.payload.get("room_number")
+    references.agree("reservation", reservation, status=ReservationStatus.IN_HOUSE, **({"room_number": number} if number else {}))
 
 
 def _checked_out(references: References, operation: Operation, answer: Mapping[str, Any]) -> None:
     if not operation.payload.get("dry_run"):
         reservation = Reservation.objects.filter(pk=operation.object_id).first()
         references.agree("reservation", reservation, status=ReservationStatus.CHECKED_OUT)
+        _leave_feedback(operation, reservation)
+
+
+def _leave_feedback(operation: Operation, reservation: Reservation | None) -> None:
+    """Show what the guest said when leaving among the hotel's feedback, whatever place the vendor has for it."""
+    said = operation.payload
+    if said.get("feedback_rating") or said.get("feedback_comments"):
+        Feedback.objects.create(
+            hotel=operation.integration.hotel,
+            guest=reservation.guest if reservation else None,
+            room_number=said.get("room_number") or (reservation.room_number if reservation else ""),
+            rating=said.get("feedback_rating"),
+            category="check-out",
+            message=said.get("feedback_comments") or "",
+            submitted_at=said["check_out_time"],
+        )
 
 
 def _guest_updated(references: References, operation: Operation, answer: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from hotels.models import ChatMessage, Feedback, GuestMessage, Notification
+from hotels.models import ChatMessage, Feedback, Guest, GuestMessage, Notification
 from integrations.exceptions import InvalidInput, RequestRejected
 from integrations.models import ExternalReference, Operation, SyncRun
 from integrations.services.inputs import (
@@ -73,6 +73,7 @@ class GuestManagementService(IntegrationService):
         return self.push(
             "update_notification_status",
             body={"notification": notification_id, "status": given.status},
+            given=given,
             idempotency_key=idempotency_key,
             prepare=lambda: {
                 "payload": {"notification_external_id": external_id, "status": given.status},
@@ -94,7 +95,13 @@ class GuestManagementService(IntegrationService):
     def _post(self, name: str, given: GuestMessageInput, model: type[GuestMessage], record_type: str, key: str) -> Operation:
         if given.hotel_id not in (None, self.integration.hotel_id):
             raise InvalidInput({"hotel_id": "This integration belongs to another hotel."})
-        return self.push(name, body=given.model_dump(), idempotency_key=key, prepare=lambda: self._prepare(given, model, record_type))
+        return self.push(
+            name,
+            body=given.model_dump(),
+            given=given,
+            idempotency_key=key,
+            prepare=lambda: self._prepare(given, model, record_type),
+        )
 
     def _prepare(self, given: GuestMessageInput, model: type[GuestMessage], record_type: str) -> dict[str, Any]:
         guest, guest_external_id = self.references.guest(given.guest_id)
@@ -111,7 +118,17 @@ class GuestManagementService(IntegrationService):
             "guest_external_id": guest_external_id,
             moment: values[moment].isoformat(),
         }
+        if isinstance(given, ChatMessageInput):
+            payload["sender_external_id"] = self._sender(given)
         return {"payload": payload, "object_key": f"{record_type}:{row.pk}", "record_type": record_type, "object_id": row.pk}
+
+    def _sender(self, message: ChatMessageInput) -> str:
+        """Return what the vendor calls who wrote a message: a text is the vendor's id, a number one of ours, which it knows of guests alone."""
+        if isinstance(message.sender_id, str):
+            return message.sender_id
+        is_guest = message.sender_id is not None and message.sender_type == "guest"
+        guest = Guest.objects.filter(hotel=self.integration.hotel_id, pk=message.sender_id).first() if is_guest else None
+        return self.references.external_id("guest", guest)
 
     def _get(self, name: str, record_type: str, filters: Mapping[str, Any]) -> list[Any]:
         given = read(MessageFilter, filters)

@@ -110,6 +110,8 @@ class Operation(Declaration):
     """Parts of the body that this vendor has no place for -> what to do instead; `items.*.tax` for each."""
     only_paid: tuple[str, ...] = ()
     """Parts of a check that this vendor takes with its payment alone."""
+    drops: Mapping[str, str] = Field(default_factory=dict)
+    """Fields of its body that the vendor has no place for, `items.*.note` for that of each, with a sentence that says so."""
     kind: Kind | None = None
     """Which kind of integration it belongs to, where the manifest has several."""
 
@@ -133,6 +135,15 @@ class Operation(Declaration):
                     f"{vendor} takes it with the payment alone, and this check is not paid. Leave it out, or give payment_status paid."
                 )
         return errors
+
+
+def dropped(body: Mapping[str, Any], drops: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each field that was given and that the vendor has no place for."""
+    return [
+        f"{name}: {reason}"
+        for name, reason in drops.items()
+        if any(value not in (None, "", [], False) for _, value in _at(body, name.split(".")))
+    ]
 
 
 def _at(value: Any, path: Sequence[str], so_far: str = "") -> Iterator[tuple[str, Any]]:

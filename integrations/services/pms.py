@@ -57,6 +57,7 @@ class PmsService(IntegrationService):
         return self.push(
             name,
             body=given.model_dump(),
+            given=given,
             idempotency_key=idempotency_key,
             look=lambda: self._look_at_stay(given),
             prepare=lambda: self._about_stay(given, **more),
@@ -160,6 +161,7 @@ class PmsService(IntegrationService):
         return self.push(
             "update_guest_info",
             body={"guest": guest_id, **changed},
+            given=given,
             idempotency_key=idempotency_key,
             prepare=lambda: {
                 "payload": {

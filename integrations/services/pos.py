@@ -39,6 +39,7 @@ class PosService(IntegrationService):
         return self.push(
             "post_guest_check",
             body=given.model_dump(),
+            given=given,
             idempotency_key=idempotency_key,
             prepare=lambda: self._make_check(given),
         )
@@ -62,6 +63,7 @@ class PosService(IntegrationService):
         return self.push(
             "void_check",
             body={"check": check_id, "reason": given.reason},
+            given=given,
             idempotency_key=idempotency_key,
             prepare=lambda: {
                 "payload": {"check_external_id": external_id, "reason": given.reason},

@@ -350,11 +350,13 @@ class IntegrationService:
         body: Any,
         idempotency_key: str,
         prepare: Callable[[], Mapping[str, Any]],
+        given: Input | None = None,
         look: Callable[[], None] = lambda: None,
     ) -> Operation:
         """Write an operation down together with its cause, then try it at once.
 
-        `body` is what the caller asked (to recognise a repetition); `look` may ask the vendor first; `prepare` makes the hotel's rows and
+        `body` is what the caller asked (to recognise a repetition), `given` the same as it was read: what of it the vendor has no place
+        for is named in the operation's warnings; `look` may ask the vendor first; `prepare` makes the hotel's rows and
         returns what `enqueue` takes. The same key again returns the same operation. Raises UnsupportedOperation, IntegrationInactive, InvalidInput.
         """
         declared = self._operation(name)
@@ -371,12 +373,29 @@ class IntegrationService:
                 with transaction.atomic():
                     if self.watches_repeats and not idempotency_key:
                         enqueue.check_repeated(self.integration, asked, self.user)
-                    operation = enqueue.enqueue(self.integration, name, key=key, asked=asked, user=self.user, **prepare())
+                    prepared = prepare()
+                    warnings = self._not_passed_on(name, given, prepared["payload"]) if given else []
+                    operation = enqueue.enqueue(self.integration, name, key=key, asked=asked, user=self.user, warnings=warnings, **prepared)
             except IntegrityError:
                 if operation := enqueue.find(self.integration, key, asked):
                     return operation
                 raise
             return self.deliver(operation)
+
+    def _not_passed_on(self, name: str, given: Input, payload: Mapping[str, Any]) -> list[str]:
+        """Return a sentence for each field the caller gave and the vendor will not see."""
+        vendor, drops = self.provider.manifest.name, self.provider.drops(name, self.integration.config)
+        told = manifest.dropped(given.model_dump(exclude_unset=True), drops)
+        if getattr(given, "is_anonymous", False) and getattr(given, "guest_id", None) is not None:
+            return [*told, "guest_id: What is anonymous names nobody, neither at the vendor nor here."]
+        for who in ("guest", "reservation", "sender"):
+            name_of = f"{who}_id"
+            if getattr(given, name_of, None) is not None and not payload.get(f"{who}_external_id") and name_of not in drops:
+                told.append(f"{name_of}: {vendor} does not know this {who}, so it was sent without.")
+        for number, (line, sent) in enumerate(zip(getattr(given, "items", ()), payload.get("items", ()), strict=True)):
+            if line.menu_id is not None and not sent["item_external_id"]:
+                told.append(f"items.{number}.menu_id: This dish is not on {vendor}'s menu; it was sent by its name.")
+        return told
 
     def deliver(self, operation: Operation) -> Operation:
         """Try an operation now, if it is due and nobody else is at it."""

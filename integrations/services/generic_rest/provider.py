@@ -189,7 +189,12 @@ class GenericRestProvider(Provider[Config, Credentials]):
     # --- property management ---------------------------------------------------------------------------------------------------
 
     def post_check_in(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        return self._post("post_check_in", payload, key, payload["reservation_external_id"], status="in_house")
+        answer = self._write("post_check_in", mapping.body(payload), key)
+        return {
+            "reference": mapping.reference(answer) or payload["reservation_external_id"],
+            "status": "in_house",
+            "room_number": mapping.Fields(answer).text("room_number", "room"),
+        }
 
     def post_check_out(self, payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
         if payload.get("dry_run"):

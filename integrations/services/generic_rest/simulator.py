@@ -215,7 +215,7 @@ class GenericRestSimulator(Simulator):
     def _move(self, stay: dict[str, Any], status: str, room: dict[str, Any], changes: dict[str, str]) -> SimResponse:
         self.collections["rooms"][room["id"]] = self._stamped(room | changes)
         self.collections["reservations"][stay["id"]] = self._stamped(stay | {"status": status, "room_number": room["room_number"]})
-        return SimResponse(json={"reservation_id": stay["id"], "status": status})
+        return SimResponse(json={"reservation_id": stay["id"], "status": status, "room_number": room["room_number"]})
 
     def _room(self, number: str) -> dict[str, Any]:
         found = next((room for room in self.collections["rooms"].values() if room["room_number"] == number), None)

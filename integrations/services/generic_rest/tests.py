@@ -474,7 +474,11 @@ def test_posted_check_can_be_read_and_voided_and_voiding_again_changes_nothing(c
 
 def test_checked_in_reservation_shows_in_house(contract) -> None:
     with contract.connected() as connection:
-        assert connection.provider.post_check_in(PAYLOADS["post_check_in"], KEY) == {"reference": "res_1", "status": "in_house"}
+        assert connection.provider.post_check_in(PAYLOADS["post_check_in"], KEY) == {
+            "reference": "res_1",
+            "status": "in_house",
+            "room_number": "101",
+        }
         assert read(connection, "reservations")[0].status == "in_house"
         with pytest.raises(VersionConflict):
             connection.provider.post_check_in(PAYLOADS["post_check_in"], KEY.replace("5f", "6f"))

@@ -36,16 +36,6 @@ def check_in(number: str) -> Body:
     return {"reservation": {"roomId": number, **reservation} if number else reservation}
 
 
-def not_passed_on(payload: Row) -> list[str]:
-    """Return what a check-in was given and OPERA's has no place for, so that nobody relies on it."""
-    notes = []
-    if payload["special_requests"]:
-        notes.append("OPERA's check-in takes no special requests: send them as a service request.")
-    if payload["deposit_amount"]:
-        notes.append(f"The deposit of {payload['deposit_amount']} {payload['currency']} was not posted: take it in OPERA.")
-    return notes
-
-
 def check_out(external_id: str, hotel: str, cashier_id: int | None, room_status: str, is_dry_run: bool) -> Body:
     reservation: Body = {
         "reservationIdList": [reservation_id(external_id)],

@@ -137,6 +137,22 @@ SETTLE = {"idempotency": Idempotency.LOOKUP, "settle_seconds": 10}
 ROOM = {"room_number": 20}
 PERSON = {"given_name": 40, "family_name": 40, "phone": 40}
 """Characters OPERA takes (crm personNameType, telephoneType; roomId everywhere; release 25.5)."""
+BY_RESERVATION = "OPERA knows the guest by the reservation."
+NOT_AT_CHECK_IN = {
+    "guest_id": BY_RESERVATION,
+    "check_in_time": "OPERA notes the time itself.",
+    "check_in_by": "OPERA notes the user that Hospient signs in as.",
+    "special_requests": "OPERA's check-in takes no special requests: send them as a service request.",
+    "payment_method": "OPERA keeps the one of the reservation: change it there.",
+    "deposit_amount": "The deposit was not posted: take it in OPERA.",
+}
+NOT_AT_CHECK_OUT = {
+    "guest_id": BY_RESERVATION,
+    "check_out_time": "OPERA notes the time itself.",
+    "final_bill_amount": "OPERA has the bill: it goes by its own folio, which must be settled.",
+    "payment_status": "OPERA goes by its own folio, which must be settled.",
+}
+"""What checkIns (fof) and checkOuts (csh) have no member for (release 25.5)."""
 REQUEST = 1850
 """Of the 2,000 of a service request's comment, what is left beside category, priority and our reference."""
 
@@ -169,8 +185,14 @@ manifest = Manifest(
         Stream(name="guests", label="Guest profiles", records=(Guest,), by_id=True, deletes_by=DeletesBy.NONE),
     ),
     operations=(
-        Operation(name="post_check_in", label="Check a guest in", limits=ROOM, **SETTLE),
-        Operation(name="post_check_out", label="Check a guest out", limits={**ROOM, "feedback_comments": REQUEST}, **SETTLE),
+        Operation(name="post_check_in", label="Check a guest in", limits=ROOM, drops=NOT_AT_CHECK_IN, **SETTLE),
+        Operation(
+            name="post_check_out",
+            label="Check a guest out",
+            limits={**ROOM, "feedback_comments": REQUEST},
+            drops=NOT_AT_CHECK_OUT,
+            **SETTLE,
+        ),
         Operation(name="get_room_status", label="Read room status", writes=False),
         Operation(name="get_guest_info", label="Read a guest", writes=False),
         # Sets fields of children named by their ids, after reading them: sending it twice has one effect.

@@ -31,22 +31,21 @@ class Operations(Gateway):
     def post_check_in(self, payload: Payload, key: str) -> Mapping[str, Any]:
         """Check in a reservation that is due in; a room is assigned if it has none."""
         stay = self._stay(payload)
-        notes = bodies.not_passed_on(payload)
+        number, notes = stay.room_number, []
         if stay.status != "in_house":
-            number = stay.room_number
             if not number and stay.status_original == "DueIn":  # any other is refused, and should not take a room before
                 number = payload["room_number"] or self._free_room(stay)
                 body = bodies.room_assignment(stay.external_id, number, self._hotel)
                 self._write("POST", self._stay_path("fof", stay, "roomAssignments"), "assign_room", body)
             answer = self._write("POST", self._stay_path("fof", stay, "checkIns"), "check_in", bodies.check_in(number))
-            notes += mapping.warnings(body_of(answer))
-        return {"reference": stay.external_id, "status": "in_house", "warnings": notes}
+            notes = mapping.warnings(body_of(answer))
+        return {"reference": stay.external_id, "status": "in_house", "room_number": number, "warnings": notes}
 
     def find_post_check_in(self, payload: Payload, key: str) -> Mapping[str, Any] | None:
         stay = self._stay(payload)
         if stay.status not in ("in_house", "checked_out"):  # whoever has left was checked in
             return None
-        return {"reference": stay.external_id, "status": "in_house", "warnings": bodies.not_passed_on(payload)}
+        return {"reference": stay.external_id, "status": "in_house", "room_number": stay.room_number, "warnings": []}
 
     def _free_room(self, stay: Reservation) -> str:
         params = [("roomType", stay.room_type), ("hotelRoomStatus", "Inspected"), ("hotelFORoomStatus", "Vacant"), ("limit", 1)]

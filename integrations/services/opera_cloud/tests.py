@@ -653,7 +653,7 @@ def test_guest_changed_while_later_pages_are_read_comes_with_the_next_run(opera)
 def test_checked_in_reservation_is_in_house_and_its_room_occupied(opera) -> None:
     opera_cloud = opera()
     answer = opera_cloud.post_check_in({**CHECK_IN, "reservation_external_id": "res_123", "room_number": "101"}, KEY)
-    assert answer == {"reference": "res_123", "status": "in_house", "warnings": []}
+    assert answer == {"reference": "res_123", "status": "in_house", "room_number": "101", "warnings": []}
     [stay] = records(opera_cloud.reservations(StreamQuery(external_ids=("res_123",))))
     [room] = opera_cloud.get_room_status("101")
     assert (stay.status, room.occupancy) == ("in_house", "occupied")
@@ -666,7 +666,8 @@ def test_check_in_again_is_done_already(opera) -> None:
 
 
 def test_room_named_is_assigned_to_a_reservation_without_one(opera) -> None:
-    opera().post_check_in({**CHECK_IN, "reservation_external_id": "660083", "room_number": "111"}, KEY)
+    answer = opera().post_check_in({**CHECK_IN, "reservation_external_id": "660083", "room_number": "111"}, KEY)
+    assert answer["room_number"] == "111"
     assert opera.simulator.state()["stays"]["660083"] == "InHouse 111"
 
 
@@ -690,14 +691,6 @@ def test_refused_check_in_says_why_and_changes_nothing(opera, reservation: str, 
     with pytest.raises(RequestRejected, match=sentence):
         opera().post_check_in({**CHECK_IN, "reservation_external_id": reservation, "room_number": room}, KEY)
     assert effects_of(opera.simulator) == before
-
-
-def test_check_in_says_what_opera_has_no_place_for(opera) -> None:
-    payload = {**CHECK_IN, "reservation_external_id": "res_123", "special_requests": "Late check-in", "deposit_amount": "100.00"}
-    assert opera().post_check_in(payload, KEY)["warnings"] == [
-        "OPERA's check-in takes no special requests: send them as a service request.",
-        "The deposit of 100.00 EUR was not posted: take it in OPERA.",
-    ]
 
 
 def test_warnings_of_opera_are_passed_on(opera, monkeypatch) -> None:

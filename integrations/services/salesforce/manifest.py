@@ -159,7 +159,11 @@ manifest = Manifest(
     operations=(
         Operation(name="post_feedback", label="Post feedback"),
         Operation(name="get_feedback", label="Read feedback", writes=False),
-        Operation(name="post_chat_message", label="Post a chat message"),
+        Operation(
+            name="post_chat_message",
+            label="Post a chat message",
+            drops={"sender_id": "Salesforce's chat messages have no field for it; the guest and the sender's name are sent."},
+        ),
         Operation(name="get_chat_messages", label="Read chat messages", writes=False),
         Operation(name="post_notification", label="Post a notification"),
         Operation(name="get_notifications", label="Read notifications", writes=False),

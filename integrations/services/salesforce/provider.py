@@ -96,6 +96,13 @@ class SalesforceProvider(Provider[Config, Credentials]):
         used = next((kind for kind in ("feedback", "chat_message", "notification") if kind in name), None)
         return used is None or config.get(f"{used}_object") != ""
 
+    @classmethod
+    def drops(cls, name: str, config: Mapping[str, Any]) -> Mapping[str, str]:
+        """Beside what no org has, what this hotel's objects have no field for."""
+        fields = config.get(f"{name.removeprefix('post_')}_fields") or {}
+        missing = [ours.replace("guest_external_id", "guest_id") for ours, theirs in fields.items() if not theirs]
+        return {**super().drops(name, config), **dict.fromkeys(missing, "This hotel's Salesforce has no field for it.")}
+
     def test_connection(self) -> ConnectionReport:
         guests = self._map(Guest)
         answer = self._describe(guests, expect=(200,))

@@ -122,9 +122,19 @@ manifest = Manifest(
                 "service_charge": "Let the till add it, or post it as a line.",
             },
             only_paid=("tip",),
+            drops={
+                "guest_id": "Simphony knows no guests; where the hotel does, the name is printed on the check.",
+                "reservation_id": "Simphony's checks know no reservation; the room is printed on the check.",
+            },
         ),
         Operation(name="get_check_status", label="Read a check", writes=False),
-        Operation(name="void_check", label="Cancel a check", idempotency=Idempotency.LOOKUP, settle_seconds=90),
+        Operation(
+            name="void_check",
+            label="Cancel a check",
+            idempotency=Idempotency.LOOKUP,
+            settle_seconds=90,
+            drops={"reason": "Simphony takes no reason for a void: it is kept at the hotel's check, where the hotel has one."},
+        ),
     ),
     webhooks=Webhooks(
         verifier="simphony",

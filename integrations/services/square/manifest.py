@@ -106,12 +106,20 @@ manifest = Manifest(
         Operation(
             name="post_guest_check",
             label="Post a guest check",
+            drops={
+                "guest_id": "Square is not told who the guest is, whom its screens would show; the hotel's check has them.",
+                "reservation_id": "Square's orders know no reservation; the room is on the ticket.",
+            },
             limits={"room_number": 25, "items.*.name": 490},
             unsigned=("items.*.tax", "tax", "total"),
             only_paid=("tip",),
         ),
         Operation(name="get_check_status", label="Read a check's status", writes=False),
-        Operation(name="void_check", label="Void a check"),
+        Operation(
+            name="void_check",
+            label="Void a check",
+            drops={"reason": "Square takes no reason for a void: it is kept at the hotel's check, where the hotel has one."},
+        ),
     ),
     webhooks=Webhooks(verifier="square", events=EVENTS, parse=parse, subscription=True),
 )

@@ -265,8 +265,8 @@ class SquareSimulator(Payments):
     @route("POST", "/v2/webhooks/subscriptions/{subscription_id}/signature-key")
     def rotate_key(self, request: SimRequest) -> SimResponse:
         found = self._subscription(request)
-        self.events += 1
-        found["signature_key"] = _key(int(found["id"][-1]), self.events)
+        self.rotations += 1
+        found["signature_key"] = _key(int(found["id"][-1]), self.rotations)
         return SimResponse(json={"signature_key": found["signature_key"]})
 
     def notify_catalog(self) -> None:

@@ -76,6 +76,7 @@ class Frame(Simulator):
         self.done: dict[tuple[str, str], tuple[str, str]] = {}
         """(what, idempotency key) -> (digest of the body, id of what it made)."""
         self.cursor_age = 0
+        self.rotations = 0
         common = {"status": "ACTIVE", "country": "PT", "currency": "EUR", "timezone": "Europe/Lisbon", "merchant_id": MERCHANT}
         self.locations = {
             RESTAURANT: {"id": RESTAURANT, "name": "Restaurant Miramar", **common},
