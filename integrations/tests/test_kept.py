@@ -138,11 +138,13 @@ def test_what_a_provider_says_of_a_failure_is_redacted_where_it_leaves_it(connec
 
 
 def test_an_answer_is_kept_without_what_is_not(connect: Connect, hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"reference": "4111111111111111", "token": "abc", "note": "card 4556 7375 8689 9855", "warnings": []}
-    monkeypatch.setattr(StubProvider, "send_request", lambda self, payload, key: told)
+    told = {"reference": "4111111111111111", "token": "abc", "note": "card 4556 7375 8689 9855"}
+    remarks = {"warnings": ["Charged to card 4556 7375 8689 9855."]}
+    monkeypatch.setattr(StubProvider, "send_request", lambda self, payload, key: told | remarks)
     operation = service_for(connect(hotel, IntegrationType.PMS)).send_request({"message": "Towels?"}, idempotency_key="k")
     assert operation.vendor_reference == "4111111111111111"
     assert operation.answer == told | {"token": REDACTED, "note": "card 455673…9855"}
+    assert operation.warnings == ["Charged to card 455673…9855."]
 
 
 def test_what_a_connection_test_found_shows_no_secret(connect: Connect, hotel: Hotel, monkeypatch: pytest.MonkeyPatch) -> None:
