@@ -226,7 +226,11 @@ def test_what_the_readme_says_to_click_is_there(at: Walk) -> None:
     integration, browser = at.id("square"), sign_in(Role.MANAGER, Hotel.objects.get())
     pages = {
         1: ["/admin/", f"/admin/integrations/integration/{integration}/change/", f"/admin/integrations/syncrun/{run.pk}/change/"],
-        2: ["/admin/integrations/integration/", "/admin/integrations/integration/add/", "/admin/integrations/integration/add/?provider=square&kind=pos"],
+        2: [
+            "/admin/integrations/integration/",
+            "/admin/integrations/integration/add/",
+            "/admin/integrations/integration/add/?provider=square&kind=pos",
+        ],
         3: ["/admin/integrations/integrationlog/", f"/admin/integrations/integrationlog/{log.pk}/change/"],
         4: ["/api-docs"],
     }

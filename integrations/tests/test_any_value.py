@@ -41,12 +41,14 @@ PLACE = "@the place@"
 
 generic_config = {
     "base_url": ADDRESS,
-    "endpoints": {name: f"/{name}" for name in ("menus", "categories", "rooms", "guests", "reservations", "feedback", "chat")},
+    "endpoints": {
+        name: f"/{name}" for name in ("menus", "categories", "rooms", "guests", "reservations", "feedback", "chat", "notifications")
+    },
 }
 VENDORS: dict[str, tuple[Callable[[], Any], dict[str, Any], tuple[str, ...]]] = {
     "generic_rest/pos": (generic_rest.GenericRestSimulator, {"config": generic_config, "credentials": {"api_key": "sim-key-4711"}}, ("menus", "categories")),
     "generic_rest/pms": (generic_rest.GenericRestSimulator, {"config": generic_config, "credentials": {"api_key": "sim-key-4711"}}, ("rooms", "guests", "reservations")),
-    "generic_rest/guest_management": (generic_rest.GenericRestSimulator, {"config": generic_config, "credentials": {"api_key": "sim-key-4711"}}, ("feedback", "chat_messages")),
+    "generic_rest/guest_management": (generic_rest.GenericRestSimulator, {"config": generic_config, "credentials": {"api_key": "sim-key-4711"}}, ("feedback", "chat_messages", "notifications")),
     "opera_cloud/pms": (opera_cloud.OperaCloudSimulator, opera_cloud.connection(ADDRESS), ("rooms", "reservations", "guests")),
     "salesforce/guest_management": (salesforce.SalesforceSimulator, salesforce.connection(ADDRESS), ("guest_data", "feedback", "chat_messages", "notifications")),
     "simphony/pos": (simphony.SimphonySimulator, simphony.connection(ADDRESS), ("menus", "categories", "checks")),
