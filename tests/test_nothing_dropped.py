@@ -34,11 +34,16 @@ BODIES: dict[str, dict[str, Any]] = {
         "items": [
             {
                 "menu_id": 0, "variation_id": 0, "name": "Of name", "quantity": 3, "unit_price": "7.21", "total_price": "21.63",
+                "tax": None,
                 "note": "Of note",
             }
         ],
         "subtotal": "21.63",
+        "discount": "0",
+        "service_charge": "0",
         "tax": "1.73",
+        "tax_included": False,
+        "tip": "0",
         "total": "23.36",
         "currency": "EUR",
         "payment_method": "of-method",
@@ -85,8 +90,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "update_notification_status": {"status": "delivered"},
 }  # fmt: skip
 
-SENT, KEPT, NAMED, ASKED = "sent", "kept", "named", "asked"
-"""In a request to the vendor; in the hotel's rows; in the operation's warnings; ASKED decides what is done or for whom, and is no content."""
+SENT, KEPT, NAMED, ASKED, REFUSED = "sent", "kept", "named", "asked", "sent or refused"
+"""In a request to the vendor; in the hotel's rows; in the operation's warnings; ASKED decides what is done or for whom, and is no content;
+REFUSED is sent, or refused by name, as the tests of checks show."""
 
 _CHECK = {
     "guest_id": KEPT,
@@ -98,8 +104,13 @@ _CHECK = {
     "items.quantity": SENT,
     "items.unit_price": KEPT,
     "items.total_price": KEPT,
+    "items.tax": REFUSED,
     "items.note": SENT,
     "subtotal": KEPT,
+    "discount": REFUSED,
+    "service_charge": REFUSED,
+    "tax_included": REFUSED,
+    "tip": REFUSED,
     "tax": KEPT,
     "total": KEPT,
     "currency": KEPT,
