@@ -42,9 +42,10 @@ class Check:
 def look() -> list[Check]:
     """Look at everything. Never raises: without a database, or without its tables, the rest cannot be looked at, and these say why."""
     try:
-        checks = [_database(), _migrations()]
+        now_there = _ask_database()
+        checks = [Check(name="database", is_well=True, sentence="The database answers."), _migrations()]
         seen = dict(Heartbeat.objects.values_list("name", "seen_at")) if checks[1].is_well else {}
-        return [*checks, *([_cache(), _disk(), _clock(seen), _worker(seen), _schedule()] if checks[1].is_well else [])]
+        return [*checks, *([_cache(), _disk(), _clock(seen, now_there), _worker(seen), _schedule()] if checks[1].is_well else [])]
     except DatabaseError:
         return [
             Check(
@@ -68,10 +69,12 @@ def told() -> tuple[bool, dict[str, str]]:
     return not any(check.stops_requests for check in found), {check.name: check.sentence for check in found}
 
 
-def _database() -> Check:
+def _ask_database() -> datetime | None:
+    """Ask the database for anything, and return the time of its clock, where it has one of its own."""
+    has_clock = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return Check(name="database", is_well=True, sentence="The database answers.")
+        cursor.execute("SELECT clock_timestamp()" if has_clock else "SELECT 1")
+        return cursor.fetchone()[0] if has_clock else None
 
 
 _migrated = False
@@ -136,15 +139,11 @@ def _disk() -> Check:
     )
 
 
-def _clock(seen: Mapping[str, datetime]) -> Check:
+def _clock(seen: Mapping[str, datetime], now_there: datetime | None) -> Check:
     """Compare with the other clocks we can see: the database's, and that of whoever wrote the last sign of life."""
     now = timezone.now()
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")
-            seen_now = cursor.fetchone()[0]
-        if abs(seen_now - now) > CLOCK_OFF:
-            return _clocks_differ(abs(seen_now - now))
+    if now_there is not None and abs(now_there - now) > CLOCK_OFF:
+        return _clocks_differ(abs(now_there - now))
     ahead = max((moment - now for moment in seen.values()), default=timedelta())
     if ahead > CLOCK_OFF:
         return _clocks_differ(ahead)

@@ -173,5 +173,6 @@ def test_the_page_takes_as_many_queries_for_many_integrations_as_for_one(
         SyncRun.objects.create(integration=integration, stream="menus", status=RunStatus.SUCCEEDED)
         Operation.objects.create(integration=integration, name="void_check", idempotency_key="k", status=OperationStatus.DEAD)
     client = sign_in(Role.MANAGER, hotel)
+    client.get(reverse("admin:index"))  # the shared cache is written to every few seconds, whoever looks
     with django_assert_max_num_queries(25):
         client.get(reverse("admin:index"))

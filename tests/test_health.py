@@ -84,6 +84,13 @@ class TestReadiness:
             answer = client.get(address)
             assert (answer.status_code, answer.json()["status"]) == (200, status)
 
+    @pytest.mark.parametrize(("seconds", "status"), [(20, "ok"), (40, "degraded"), (-40, "degraded")])
+    def test_a_database_with_another_clock_is_told(
+        self, client: Client, worker: None, monkeypatch: pytest.MonkeyPatch, seconds: int, status: str
+    ) -> None:
+        monkeypatch.setattr(house, "_ask_database", lambda: timezone.now() + timedelta(seconds=seconds))
+        assert client.get("/readyz").json()["status"] == status
+
     def test_a_schedule_that_is_behind_is_told(self, client: Client, worker: None, hotel: Hotel, connect: Connect) -> None:
         integration = connect(hotel, sync_settings={"auto_sync": True})
         for minutes, status in ((9, "ok"), (11, "degraded")):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from django.core.cache import BaseCache, cache
 from django.db import IntegrityError
 
 from integrations.exceptions import WebhookRejected
-from integrations.models import Direction, IntegrationLog, LogStatus, OperationType
+from integrations.models import Direction, Integration, IntegrationLog, LogStatus, OperationType
 from integrations.security.redaction import redact_text
 from integrations.services.refused import OPERATION
 
@@ -96,13 +97,16 @@ class Refusals:
         return self._clock() - self._asked_at.get(integration_id, -LOG_SECONDS) >= LOG_SECONDS
 
     def _log(self, integration_id: int, refused: _Refused) -> None:
+        if not Integration.objects.filter(pk=integration_id).exists():  # PostgreSQL would say so only at the end of a transaction
+            logger.info("refusals_dropped integration=%s: it was deleted meanwhile", integration_id)
+            return
         count = refused.checks.total()
         reasons: Counter[str] = Counter()
         for check, number in refused.checks.items():
             reasons[check.code] += number
         most = refused.checks.most_common(5)
         told = "; ".join(f"{number:,} × {check}" for check, number in most)
-        try:
+        with suppress(IntegrityError):  # it was deleted just now
             IntegrationLog.objects.create(
                 integration_id=integration_id,
                 operation_type=OperationType.WEBHOOK,
@@ -116,5 +120,3 @@ class Refusals:
                 records_processed=count,
                 records_failed=count,
             )
-        except IntegrityError:
-            logger.info("refusals_dropped integration=%s: it was deleted meanwhile", integration_id)
