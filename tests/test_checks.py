@@ -208,7 +208,7 @@ def test_simphony_charges_the_tip_and_refuses_what_it_has_no_known_place_for(at:
     assert set(refused.value.errors) == {"discount", "service_charge"}
     assert "Oracle MICROS Simphony has no place for this. " in refused.value.errors["discount"]
     posted = at.service.post_guest_check({**BILL, **PAID, "tax": "1.50", "total": "20.20", "tip": "5.00"})
-    assert (posted.status, posted.answer["warnings"]) == ("done", [])
+    assert (posted.status, posted.warnings) == ("done", [])
     there = at.vendor.checks[posted.vendor_reference]
     assert there["tenders"] == [{"tenderId": at.vendor.tender, "total": 25.2, "chargedTipTotal": 5.0}]
     assert (there["header"]["status"], there["totals"]["totalDue"]) == ("closed", 0)
@@ -219,7 +219,7 @@ def test_tip_that_a_tender_does_not_take_is_told(at: SimpleNamespace, monkeypatc
     taken = at.vendor._tender
     monkeypatch.setattr(at.vendor, "_tender", lambda check, tenders: taken(check, [{**one, "chargedTipTotal": 0} for one in tenders]))
     posted = at.service.post_guest_check({**BILL, **PAID, "tax": "1.50", "total": "20.20", "tip": "5.00"})
-    assert any("without the tip" in warning for warning in posted.answer["warnings"])
+    assert any("without the tip" in warning for warning in posted.warnings)
 
 
 @pytest.mark.parametrize("at", ["generic_rest"], indirect=True)
@@ -303,7 +303,7 @@ def test_variable_price_is_sold_as_the_item_it_is(at: SimpleNamespace) -> None:
     line = {"menu_id": catch.item_id, "quantity": 1, "unit_price": "31.40", "total_price": "31.40"}
     by_weight = line | {"quantity": "0.350", "unit_price": "52.00", "total_price": "18.20", "note": "no salt"}
     posted = at.service.post_guest_check({"items": [line, by_weight], "subtotal": "49.60", "total": "49.60"})
-    assert (posted.status, posted.answer["warnings"]) == ("done", [])
+    assert (posted.status, posted.warnings) == ("done", [])
     first, second = order(at)["line_items"]
     assert first["catalog_object_id"] == second["catalog_object_id"]
     assert (first["quantity"], *cents(first, "base_price")) == ("1", 3140)
