@@ -21,7 +21,7 @@ def send(door: LeanDoor, integration: Integration, event_id: str, body: bytes = 
 def integration(lean: LeanDoor, connect: Connect) -> Integration:
     """One whose door has its lane open."""
     made = connect()
-    lean.ingest.limiter._take = lambda key, allowance: 1000  # type: ignore[method-assign]
+    lean.ingest.limiter._take = lambda key, allowance: (1000, 1000)  # type: ignore[method-assign]
     assert send(lean, made, "first") == 202
     assert lean.application._lane.is_open
     return made
