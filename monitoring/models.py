@@ -17,4 +17,5 @@ class Heartbeat(models.Model):
 
     @classmethod
     def beat(cls, name: str) -> None:
-        cls.objects.update_or_create(name=name, defaults={"seen_at": timezone.now()})
+        if not cls.objects.filter(name=name).update(seen_at=timezone.now()):
+            cls.objects.get_or_create(name=name, defaults={"seen_at": timezone.now()})

@@ -20,7 +20,7 @@ from webhooks.tasks import LANES
 logger = logging.getLogger("hospient.worker")
 
 TICK_SECONDS = 1.0
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 10.0
 """What nobody waits for is seen to so often."""
 STOP_SECONDS = 10
 """A deployment gives a worker this long to finish or hand back what it has in hand."""
