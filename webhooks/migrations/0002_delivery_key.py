@@ -1,4 +1,4 @@
-"""What counts as one delivery: its id with its type, its object and its body."""
+"""What counts as one delivery: its id with its type and object, and its body where the id is not signed."""
 
 from hashlib import blake2b
 
@@ -7,6 +7,8 @@ from django.db import migrations, models
 import webhooks.models
 
 CHUNK = 1000
+UNSIGNED = "body"
+"""The one scheme whose id is in a header that is not signed."""
 
 
 def fill(apps, schema_editor):
@@ -15,9 +17,9 @@ def fill(apps, schema_editor):
     while rows := list(events.filter(pk__gt=last).order_by("pk")[:CHUNK]):
         for row in rows:
             content = ""
-            if row.batch_id is None:
+            if row.batch_id is None and row.verified_by == UNSIGNED:
                 content = bytes(row.body).decode(errors="replace")
-            elif row.event_id.rpartition("#")[2].isdecimal() and "#" in row.event_id:
+            elif row.batch_id is not None and row.event_id.rpartition("#")[2].isdecimal() and "#" in row.event_id:
                 content = str(row.batch_id)
             parts = (row.event_id, row.event_type, row.object_key, content)
             row.delivery_key = blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
