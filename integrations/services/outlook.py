@@ -67,7 +67,7 @@ def of_operation(operation: Operation) -> Outlook:
                 f"{name} is done" + (f"; the vendor calls it {operation.vendor_reference}." if operation.vendor_reference else ".")
             )
         case OperationStatus.SENDING:
-            return Outlook(f"{name} is on its way.", next="Should the worker stop that has it, another takes it up a minute later.")
+            return Outlook(f"{name} is on its way.", next="Should the worker stop that has it, another takes it up within a minute or so.")
         case OperationStatus.DEAD:
             return Outlook(f"{name} was given up and not done.", why, todo=_cure_of_dead(operation))
         case OperationStatus.PENDING:
@@ -120,7 +120,7 @@ def of_run(run: SyncRun) -> Outlook:
             return _queued(run, stream)
         case RunStatus.RUNNING:
             return Outlook(
-                f"{stream.capitalize()}: being read.", next="Should the worker stop that has it, another goes on a minute later."
+                f"{stream.capitalize()}: being read.", next="Should the worker stop that has it, another goes on within seconds."
             )
         case RunStatus.FAILED:
             return _failed(run, stream)

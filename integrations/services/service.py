@@ -173,8 +173,8 @@ class IntegrationService:
                 correlation_id=cause,
             )
         if outcome.success:
-            was_waited_for = integration.failing_since or integration.last_success_at is None
-            health.succeeded(integration.pk)
+            was_waited_for = integration.test_due_at or integration.failing_since or integration.last_success_at is None
+            health.succeeded(integration.pk, is_tested=True)
             if was_waited_for and integration.status != IntegrationStatus.INACTIVE:
                 self._begin_again()
         else:

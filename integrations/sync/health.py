@@ -26,12 +26,16 @@ def backoff(attempts: int) -> timedelta:
     return timedelta(seconds=random.uniform(1, ceiling))
 
 
-def succeeded(integration_id: int, *, sync_status: str | None = None, synced_at: datetime | None = None) -> None:
-    """Note that the vendor works; an integration in error becomes active again, an inactive one stays so."""
+def succeeded(integration_id: int, *, sync_status: str | None = None, synced_at: datetime | None = None, is_tested: bool = False) -> None:
+    """Note that the vendor works; an integration in error becomes active again, an inactive one stays so. One that failed before is tested
+    at once (unless this was the test): what waited for it, or was given up meanwhile, begins with that, whoever noticed first."""
+    now = timezone.now()
     changes: dict[str, Any] = {
-        "error_count": 0, "failing_since": None, "last_error": "", "last_error_code": "", "last_error_hint": "",
-        "last_success_at": timezone.now(), "test_due_at": None,
+        "error_count": 0, "failing_since": None, "last_error": "", "last_error_code": "", "last_error_hint": "", "last_success_at": now,
+        "test_due_at": None,
     }  # fmt: skip
+    if not is_tested:
+        changes["test_due_at"] = Case(When(failing_since__isnull=False, then=Value(now, output_field=DateTimeField())), default=None)
     changes["status"] = Case(When(status=IntegrationStatus.ERROR, then=Value(IntegrationStatus.ACTIVE)), default=F("status"))
     if sync_status:
         changes |= {"sync_status": sync_status, "last_sync_at": synced_at}

@@ -25,6 +25,7 @@ from integrations.exceptions import (
 )
 from integrations.models import Integration, IntegrationType, Operation, OperationStatus, RunStatus, SyncRun
 from integrations.services import service_for
+from integrations.services.outlook import of_operation
 from integrations.services.setup import update_integration
 from integrations.sync import health as marks
 from integrations.tests.conftest import Connect
@@ -307,6 +308,30 @@ def test_right_credentials_clear_what_they_cure_and_start_what_waited(
     till.refresh_from_db()
     assert till.next_sync_at is not None
     assert (till.status, till.last_error) == ("active", "")
+
+
+@pytest.mark.parametrize("door", ["operation", "sync"])
+def test_what_was_given_up_begins_again_whoever_notices_first_that_the_vendor_works(
+    till: Integration, stub: type[StubProvider], monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    monkeypatch.setitem(stub.failures, "post_feedback", AuthenticationFailed())
+    given_up = service_for(till).post_feedback({"rating": 5, "message": "Fine."})
+    assert given_up.status == OperationStatus.DEAD
+    assert "it is tried again by itself" in of_operation(given_up).todo
+    stub.failures.clear()
+    if door == "operation":
+        service_for(till).post_chat_message({"message": "Towels?"})
+    else:
+        service_for(till).sync("feedback")
+    assert judged(till).state == State.NEEDS_PERSON  # the one that was given up
+    work_tests()
+    assert Operation.objects.get(pk=given_up.pk).status == OperationStatus.PENDING
+    assert not tasks.due_tests().exists()
+
+
+def test_a_success_of_one_that_never_failed_asks_for_no_test(till: Integration) -> None:
+    service_for(till).sync("feedback")
+    assert not Integration.objects.exclude(test_due_at=None).exists()
 
 
 def test_a_vendor_that_comes_back_is_found_though_nothing_else_waits(
