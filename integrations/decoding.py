@@ -52,7 +52,7 @@ class Decoder:
         self._fraction = fraction
         self._max_entries = max_entries
         self._decode = json.JSONDecoder(
-            object_pairs_hook=_object, parse_int=self._integer, parse_float=self._number, parse_constant=_constant
+            object_pairs_hook=one_of_each, parse_int=self._integer, parse_float=self._number, parse_constant=_constant
         ).raw_decode
 
     def decode(self, text: str) -> Any:
@@ -127,7 +127,8 @@ def _constant(text: str) -> None:
     raise ValueError(f"{text} is not a number")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs. Raises Unreadable where a name occurs twice: which of its values counts, nobody can know."""
     value = dict(pairs)
     if len(value) != len(pairs):
         raise Unreadable("has an object in which a name occurs twice")

@@ -16,6 +16,7 @@ from typing import Any
 
 from urllib3 import HTTPHeaderDict
 
+from integrations.decoding import MAX_DEPTH, one_of_each
 from integrations.exceptions import UnexpectedResponse
 from integrations.security.kept import known_secrets
 
@@ -23,8 +24,6 @@ _SHORTEST = 8
 """A shorter secret may stand in a record by chance."""
 MAX_INTEGER = 40
 """Digits. Where one has more than the 4300 that Python reads, those that are longer than this are held as Decimal."""
-MAX_DEPTH = 64
-"""Of lists and objects in each other, where there are more than Python can read: what is deeper is left out."""
 
 CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})
 """What a vendor may declare. Python knows more, and some of those are slow or decode to something else than text."""
@@ -137,22 +136,13 @@ def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= MAX_INTEGER else Decimal(text)
 
 
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("a key with two values")
-    return record
-
-
-_decode = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=_refuse_duplicates).decode
-_decode_odd = json.JSONDecoder(
-    parse_float=_decimal, parse_int=_integer, parse_constant=Decimal, object_pairs_hook=_refuse_duplicates
-).decode
+_decode = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal, object_pairs_hook=one_of_each).decode
+_decode_odd = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal, object_pairs_hook=one_of_each).decode
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[\]{}]', re.DOTALL)
 
 
 def _shallow(text: str) -> str:
-    """Return JSON with null for what is nested too deeply. Raises ValueError where it does not end."""
+    """Return JSON with null for what is nested too deeply, where it is more than Python can read. Raises ValueError where it does not end."""
     parts, start, depth = [], 0, 0
     for token in _TOKEN.finditer(text):
         if token[0] in ("[", "{"):
