@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Exists, Min, OuterRef, Q
@@ -330,52 +331,43 @@ def _todo_of(run: SyncRun) -> str:
 
 
 def _waits_for_a_person(row: Integration, facts: Facts, common: dict[str, Any]) -> Health | None:
+    needs = partial(Health, state=State.NEEDS_PERSON, **common)
     if facts.unsettled:
-        return Health(
-            state=State.NEEDS_PERSON,
+        return needs(
             sentence=f"{counted(facts.unsettled, 'operation has', 'operations have')} an outcome that nobody knows.",
             why=f"{row.provider_name} may have acted on it and offers no way to ask.",
             todo="Look at the vendor whether it was done, then retry it or leave it.",
             cure=Cure.LOOK_AT_OPERATIONS,
-            **common,
         )
     if facts.dead_ours:
-        return Health(
-            state=State.NEEDS_PERSON,
+        return needs(
             sentence=f"{counted(facts.dead_ours, 'operation was', 'operations were')} given up and not done.",
             why="All tries failed.",
             todo="Look at each; what is still wanted can be tried again.",
             cure=Cure.LOOK_AT_OPERATIONS,
-            **common,
         )
     if facts.dead_events:
-        return Health(
-            state=State.NEEDS_PERSON,
+        return needs(
             sentence=f"{counted(facts.dead_events, 'webhook', 'webhooks')} could not be worked.",
             why="All tries failed.",
             todo="Look at each; replay them once the cause is mended.",
             cure=Cure.LOOK_AT_EVENTS,
-            **common,
         )
     if facts.refused and facts.none_accepted:  # single ones are any stranger's; where none comes through, it is the secret
-        return Health(
-            state=State.NEEDS_PERSON,
+        return needs(
             sentence=f"{counted(facts.refused.count, 'webhook', 'webhooks')} of {row.provider_name} refused in a day, and none accepted.",
             why=facts.refused.last,
             todo="Compare the webhook secret here with the one at the vendor.",
             cure=Cure.CHANGE_SETTINGS,
-            **common,
         )
     if run := facts.deletions_wait:
-        return Health(
-            state=State.NEEDS_PERSON,
+        return needs(
             sentence=f"A sync of {run.stream.replace('_', ' ')} would delete much, and asks first.",
             why=run.error_message,
             todo=run.hint,
             cure=Cure.LOOK_AT_RUN,
             run_id=run.pk,
             since=run.finished_at,
-            **common,
         )
     return None
 

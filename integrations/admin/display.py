@@ -78,16 +78,11 @@ class Problem:
     todo: str
 
 
-def hint_for(code: str) -> str:
-    """Return what an error's class says to do about it."""
-    return exceptions.class_of(code).hint
-
-
 def problem(what: str, *, why: str, code: str = "", hint: str = "") -> Problem | None:
     """Word a failure; None if there is none."""
     if not why and not code:
         return None
-    todo = hint or hint_for(code) or "Test the connection; if it works, try again."
+    todo = hint or exceptions.class_of(code).hint or "Test the connection; if it works, try again."
     return Problem(what=what, why=why.removesuffix(hint).strip() or code.replace("_", " ").capitalize() + ".", todo=todo)
 
 
