@@ -1,6 +1,7 @@
 """What a vendor would refuse or cut is refused first, with the field's name and the vendor's limit; what fits arrives whole."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -28,19 +29,24 @@ LINE = {"name": "Soup", "quantity": 1, "unit_price": "8.00", "total_price": "8.0
 CHECK = {"items": [LINE], "subtotal": "8.00", "total": "8.00"}
 
 
-@pytest.fixture
-def opera(hotel: Hotel) -> Iterator[Any]:
-    with running(OperaCloudSimulator()) as served:
-        service = service_for(setup.create_integration(hotel, opera_connection(served.url))[0])
+@contextmanager
+def connected(simulator: Any, connection: Any, hotel: Hotel) -> Iterator[Any]:
+    """A service and, as `there`, the vendor at its other end."""
+    with running(simulator) as served:
+        service = service_for(setup.create_integration(hotel, connection(served.url))[0])
         service.there = served.simulator
         yield service
 
 
 @pytest.fixture
+def opera(hotel: Hotel) -> Iterator[Any]:
+    with connected(OperaCloudSimulator(), opera_connection, hotel) as service:
+        yield service
+
+
+@pytest.fixture
 def square(hotel: Hotel) -> Iterator[Any]:
-    with running(SquareSimulator()) as served:
-        service = service_for(setup.create_integration(hotel, square_connection(served.url))[0])
-        service.there = served.simulator
+    with connected(SquareSimulator(), square_connection, hotel) as service:
         yield service
 
 
