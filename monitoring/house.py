@@ -20,6 +20,8 @@ from monitoring.models import Heartbeat
 
 WORKER_SILENT = timedelta(seconds=60)
 SCHEDULE_BEHIND = timedelta(minutes=10)
+ANSWER_SECONDS = 2
+"""How long the database may take to give us a connection. Less than a health check waits."""
 CLOCK_OFF = timedelta(seconds=30)
 CACHE_LOOK_SECONDS = 5.0
 """A cache that took something so lately is not written to again: every page of the console looks."""
@@ -72,6 +74,12 @@ def told() -> tuple[bool, dict[str, str]]:
 def _ask_database() -> datetime | None:
     """Ask the database for anything, and return the time of its clock, where it has one of its own."""
     has_clock = connection.vendor == "postgresql"
+    pool = getattr(connection, "pool", None)
+    if pool and connection.connection is None:
+        # A request waits half a minute for a connection, and who asks how we are would take us for dead meanwhile.
+        pool.open()
+        with connection.wrap_database_errors, pool.connection(timeout=ANSWER_SECONDS):
+            pass
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()" if has_clock else "SELECT 1")
         return cursor.fetchone()[0] if has_clock else None

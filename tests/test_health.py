@@ -1,10 +1,16 @@
 """What load balancers and Prometheus ask."""
 
 import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
@@ -14,6 +20,7 @@ from integrations.models import Integration, IntegrationLog, SyncRun
 from integrations.tests.conftest import Connect
 from monitoring import house
 from monitoring.models import Heartbeat
+from tests.faults.world import environment
 from webhooks.models import WebhookEvent
 
 
@@ -165,3 +172,23 @@ class TestMetrics:
     def test_behind_a_proxy_they_open_for_whom_it_names(self, client: Client, settings: Any, written: str) -> None:
         settings.TRUSTED_PROXIES = 1
         assert client.get("/metrics", headers={"X-Forwarded-For": written}).status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("address", "status"), [("healthz", 200), ("readyz", 503), ("api/webhooks/health", 503)])
+def test_a_process_whose_database_is_away_says_so_before_a_health_check_gives_up(address: str, status: int) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "manage.py", "serve", "console", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment("postgres://nobody:nothing@127.0.0.1:9/none"), stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
+                break
+            time.sleep(0.2)
+        answer = requests.get(f"http://127.0.0.1:{port}/{address}", timeout=house.ANSWER_SECONDS + 3)
+    finally:
+        process.kill()
+        process.wait()
+    assert answer.status_code == status
+    assert "The database does not answer." in answer.text
