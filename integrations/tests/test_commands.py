@@ -172,3 +172,15 @@ def test_post_operation_checks_dry_sends_and_is_refused(
     due_at = Operation.objects.latest("pk").next_attempt_at
     assert line.startswith("“post_chat_message” has not been done yet.")
     assert f"It is sent {outlook.when(due_at, integration.hotel)}." in line
+
+
+def test_drain_outbox_tries_the_others_where_one_cannot_be_tried(connect: Connect, integration: Integration, hotel: Hotel) -> None:
+    off = connect(hotel, "guest_management")
+    Integration.objects.filter(pk=off.pk).update(status="inactive")
+    common = {"idempotency_key": "k", "status": "dead", "payload": {"check_external_id": "check_1", "reason": ""}}
+    Operation.objects.create(integration=off, name="post_feedback", **common)
+    Operation.objects.create(integration=integration, name="no_longer_offered", **common | {"idempotency_key": "l"})
+    good = Operation.objects.create(integration=integration, name="void_check", **common)
+    assert last_line("drain_outbox", "--failed", code=3) == "Done 1, left 2"
+    good.refresh_from_db()
+    assert good.status == "done"

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from integrations.exceptions import HospientError
 from integrations.management.command import DONE, PARTIAL, HospientCommand, operation_line
 from integrations.models import Operation, OperationStatus, Trigger
 from integrations.outbox import deliver
@@ -32,8 +33,13 @@ class Command(HospientCommand):
             return DONE
         outcomes: Counter[str] = Counter()
         for operation in waiting:
-            service = service_for(operation.integration, trigger=Trigger.COMMAND)
-            tried = service.retry_operation(operation) if failed else service.deliver(operation)
+            try:
+                service = service_for(operation.integration, trigger=Trigger.COMMAND)
+                tried = service.retry_operation(operation) if failed else service.deliver(operation)
+            except HospientError as error:  # its integration is off, or its vendor no longer offers it: the others are tried all the same
+                outcomes["not_tried"] += 1
+                self.note(f"Operation {operation.pk} was not tried. {error}")
+                continue
             outcomes[tried.status] += 1
             self.note(operation_line(tried))
         left = len(waiting) - outcomes[OperationStatus.DONE]
